@@ -1,0 +1,25 @@
+"""The one vocabulary of column names that every table in crossrec speaks.
+
+Interactions: USER, ITEM (strings), RATING (float32, null where there is none), TIMESTAMP (int64
+unix seconds, null where unknown), POSITION (int64 order of the user's events where the source
+publishes order but no time, else null), REVIEW (string, null where there is none).
+
+Items: ITEM (string, unique), TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS (strings, null where
+unknown; a category path is joined with " > ").
+"""
+
+USER = "user_id"
+ITEM = "item_id"
+RATING = "rating"
+TIMESTAMP = "timestamp"
+POSITION = "position"
+REVIEW = "review"
+
+TITLE = "title"
+DESCRIPTION = "description"
+CATEGORIES = "categories"
+BRAND = "brand"
+KEYWORDS = "keywords"
+
+INTERACTION_COLUMNS = (USER, ITEM, RATING, TIMESTAMP, POSITION, REVIEW)
+ITEM_COLUMNS = (ITEM, TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS)

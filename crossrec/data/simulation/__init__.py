@@ -1,0 +1,1 @@
+"""The marketplace: simulated shoppers whose true preferences are known."""

@@ -1,0 +1,1 @@
+"""Readers: one file per raw format, each returns interactions and items."""

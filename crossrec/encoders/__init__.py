@@ -1,0 +1,1 @@
+"""Item text to content vectors with a language model."""

@@ -1,0 +1,1 @@
+"""Exact ranking, metrics and significance, as pure functions."""

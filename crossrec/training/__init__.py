@@ -1,0 +1,1 @@
+"""LightningModules: pretraining, source training and transfer."""
