@@ -23,3 +23,8 @@ KEYWORDS = "keywords"
 
 INTERACTION_COLUMNS = (USER, ITEM, RATING, TIMESTAMP, POSITION, REVIEW)
 ITEM_COLUMNS = (ITEM, TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS)
+
+SPLIT = "split"
+
+PAD = -1
+"""The item code that marks no event in a padded batch."""

@@ -1,0 +1,108 @@
+"""From what a file has to the tables that every reader gives."""
+
+import html
+from pathlib import Path
+
+import polars as pl
+
+from crossrec.data.columns import (
+    INTERACTION_COLUMNS,
+    ITEM,
+    ITEM_COLUMNS,
+    POSITION,
+    RATING,
+    TIMESTAMP,
+)
+from crossrec.data.raw import RawDomain
+from crossrec.errors import UserError
+
+_TYPES = {RATING: pl.Float32(), TIMESTAMP: pl.Int64(), POSITION: pl.Int64()}
+_ENTITY = r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
+_TAG = r"</?[A-Za-z][^<>]*>"  # "3 < 4 and 5 > 2" is no tag
+
+
+def raw_domain(
+    name: str,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame | None,
+    files: tuple[Path, ...],
+    n_lines: int,
+    n_malformed: int,
+) -> RawDomain:
+    """Bring both tables to the common columns and types.
+
+    Columns that the files do not have become null. Of several rows of an item the first is kept;
+    an item that occurs in interactions only gets a row of nulls.
+
+    Raises:
+        UserError: there is no interaction at all.
+    """
+    if interactions.is_empty():
+        raise UserError(f"{files[0]} holds no interaction that can be used")
+    interactions = _with_columns(interactions, INTERACTION_COLUMNS)
+    known = pl.DataFrame(schema={ITEM: pl.String}) if items is None else items
+    known = _with_columns(known.filter(pl.col(ITEM).is_not_null()), ITEM_COLUMNS).unique(
+        ITEM, keep="first", maintain_order=True
+    )
+    unknown = interactions.select(pl.col(ITEM).unique().sort()).join(known, on=ITEM, how="anti")
+    table = pl.concat([known, _with_columns(unknown.sort(ITEM), ITEM_COLUMNS)])
+    return RawDomain(name, interactions.lazy(), table.lazy(), files, n_lines, n_malformed)
+
+
+def _with_columns(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+    return frame.select(
+        (pl.col(column) if column in frame.columns else pl.lit(None).alias(column)).cast(
+            _TYPES.get(column, pl.String())
+        )
+        for column in columns
+    )
+
+
+def clean_text(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Decode HTML entities, drop HTML tags, fold white space; what is empty then becomes null."""
+    for column in columns:
+        text = pl.col(column)
+        entities = (
+            frame.lazy()
+            .filter(text.str.contains("&", literal=True))
+            .select(text.str.extract_all(_ENTITY).explode().unique().drop_nulls())
+            .collect()
+            .to_series()
+            .sort()
+            .to_list()
+        )
+        if entities:
+            text = text.str.replace_many(entities, [html.unescape(entity) for entity in entities])
+        text = text.str.replace_all(_TAG, " ").str.replace_all(r"[\s\x00]+", " ").str.strip_chars()
+        frame = frame.with_columns(null_if_empty(text))
+    return frame
+
+
+def null_if_empty(text: pl.Expr) -> pl.Expr:
+    """The text, null where it has no character."""
+    return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def joined(parts: pl.Expr, separator: str) -> pl.Expr:
+    """A list of strings as one string, null where the list is empty or holds nulls only."""
+    return null_if_empty(parts.list.drop_nulls().list.join(separator))
+
+
+def unix_seconds(number: pl.Expr) -> pl.Expr:
+    """Whole unix seconds from seconds, milli-, micro- or nanoseconds, told apart by their size.
+
+    1e11 seconds lie in the year 5138 and 1e11 milliseconds in 1973, so no date of an interaction
+    is ambiguous.
+    """
+    size = number.abs()
+    return (
+        pl.when(size > 1e17)
+        .then(number // 1_000_000_000)
+        .when(size > 1e14)
+        .then(number // 1_000_000)
+        .when(size > 1e11)
+        .then(number // 1000)
+        .otherwise(number)
+        .floor()
+        .cast(pl.Int64, strict=False)
+    )
