@@ -1,0 +1,92 @@
+"""One domain, ready for Lightning: batches are slices of tensors."""
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from crossrec.data.domain import Domain
+from crossrec.data.sequences import Batch, BatchSampler, HeldOut
+
+
+class DomainDataModule(L.LightningDataModule):
+    """Training batches and validation queries of one domain.
+
+    Args:
+        domain: the domain.
+        max_history: events of history that the model reads; 1 for models that read user ids.
+        events_per_batch: events in a training batch, padding included.
+        queries_per_batch: users in a validation batch.
+        seed: of the order of training batches.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        max_history: int,
+        events_per_batch: int,
+        seed: int,
+        queries_per_batch: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.domain = domain
+        self.max_history = max_history
+        self.events_per_batch = events_per_batch
+        self.queries_per_batch = queries_per_batch
+        self.seed = seed
+
+    def _rank(self) -> tuple[int, int]:
+        """(rank, world size), also where no trainer is attached."""
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of training windows, in an order that depends on seed and epoch alone."""
+        rank, world_size = self._rank()
+        sampler = BatchSampler(
+            self.domain.train,
+            self.max_history,
+            self.events_per_batch,
+            self.seed,
+            rank,
+            world_size,
+        )
+        return DataLoader(_Windows(self.domain, sampler), sampler=sampler, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[tuple[Batch, Tensor]]:
+        """Blocks of validation queries as (history batch, row numbers of the queries)."""
+        rank, world_size = self._rank()
+        rows = torch.arange(len(self.domain.valid))
+        # A rank without a query of its own would stop the others: it repeats the first one.
+        mine = rows[rank::world_size] if rank < len(rows) else rows[:1]
+        return DataLoader(
+            _Queries(self.domain.valid, self.max_history),
+            sampler=list(mine.split(self.queries_per_batch)),
+            batch_size=None,
+        )
+
+
+class _Windows(Dataset[Batch]):
+    """Training windows by a list of their numbers."""
+
+    def __init__(self, domain: Domain, sampler: BatchSampler) -> None:
+        self.sequences = domain.train
+        self.rows = torch.from_numpy(sampler.rows)
+        self.starts = torch.from_numpy(sampler.starts)
+        self.lengths = torch.from_numpy(sampler.lengths)
+
+    def __getitem__(self, windows: Tensor) -> Batch:
+        chosen = torch.as_tensor(windows)
+        return self.sequences.batch(self.rows[chosen], self.starts[chosen], self.lengths[chosen])
+
+
+class _Queries(Dataset[tuple[Batch, Tensor]]):
+    """Held-out queries by a list of their numbers."""
+
+    def __init__(self, held_out: HeldOut, max_history: int) -> None:
+        self.held_out = held_out
+        self.max_history = max_history
+
+    def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
+        return self.held_out.history.last(rows, self.max_history), rows
