@@ -1,0 +1,124 @@
+"""Objectives as pure functions of vectors and scores; each returns one scalar, the mean.
+
+Shapes: M cases, n items, S sampled negatives, k dimensions.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def softmax(user: Tensor, item: Tensor, positive: Tensor, max_scores: int = 2**22) -> Tensor:
+    """Full cross-entropy over the catalogue: mean of log(sum_j exp(u.v_j)) - u.v_positive.
+
+    Exact at any size: score rows are made, used and dropped in blocks, also for the gradient, so
+    that memory grows with `max_scores` and not with M * n.
+
+    Args:
+        user: (M, k) user vectors.
+        item: (n, k) item vectors.
+        positive: (M,) int64 index of each case's item.
+        max_scores: scores held at once (float32: 2**22 are 16 MiB).
+    """
+    if len(positive) == 0:
+        raise ValueError("softmax needs at least one case, got none")
+    differentiate = torch.is_grad_enabled() and (user.requires_grad or item.requires_grad)
+    rows = max(1, max_scores // len(item))
+    return _BlockedSoftmax.apply(user, item, positive, rows, differentiate)
+
+
+class _BlockedSoftmax(torch.autograd.Function):
+    """Cross-entropy that takes its gradient in the forward pass, block by block.
+
+    With p = softmax(u V^T) and y the one-hot positive: dL/du = (p - y) V / M and
+    dL/dV = (p - y)^T u / M. Backward only scales them, so no score outlives its block.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        user: Tensor,
+        item: Tensor,
+        positive: Tensor,
+        rows: int,
+        differentiate: bool,
+    ) -> Tensor:
+        n_cases = len(positive)
+        # Under bf16 autocast the products are bf16, but their sums over the catalogue must not be.
+        dtype = torch.promote_types(user.dtype, torch.float32)
+        total = torch.zeros((), dtype=dtype, device=user.device)
+        user_gradient = torch.empty_like(user) if differentiate else None
+        item_gradient = torch.zeros_like(item) if differentiate else None
+        for start in range(0, n_cases, rows):
+            block = slice(start, start + rows)
+            index = positive[block].unsqueeze(1)
+            scores = (user[block] @ item.T).to(total.dtype)  # (rows, n)
+            scores -= scores.amax(dim=1, keepdim=True)
+            chosen = scores.gather(1, index)
+            weight = scores.exp_()
+            mass = weight.sum(dim=1, keepdim=True)
+            total += (mass.log() - chosen).sum()
+            if user_gradient is not None and item_gradient is not None:
+                residual = weight.div_(mass)
+                residual.scatter_add_(1, index, -torch.ones_like(chosen))
+                residual /= n_cases
+                user_gradient[block] = (residual @ item).to(user.dtype)
+                item_gradient += (residual.T @ user[block]).to(item.dtype)
+        if user_gradient is not None and item_gradient is not None:
+            ctx.save_for_backward(user_gradient, item_gradient)
+        return total / n_cases
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        user_gradient, item_gradient = ctx.saved_tensors
+        return user_gradient * gradient, item_gradient * gradient, None, None, None
+
+
+def sampled_softmax(
+    user: Tensor, item: Tensor, positive: Tensor, negatives: Tensor, log_q: Tensor
+) -> Tensor:
+    """Cross-entropy over the positive and S shared negatives, corrected for how they were drawn.
+
+    The catalogue's mass is estimated as exp(s_positive) + sum_j exp(s_j - log(S q_j)) over the
+    negatives j; the correction (Yi et al., RecSys 2019; Bengio and Senecal, 2008) keeps popular
+    items from being punished for being drawn often. A negative that is the case's own positive
+    is left out. The positive, which is not drawn, is not corrected: then the expectation of the
+    estimated mass over the draws is the full mass, and all items drawn once with q = 1/n give
+    `softmax` exactly.
+
+    Args:
+        user: (M, k) user vectors.
+        item: (n, k) item vectors.
+        positive: (M,) int64 index of each case's item.
+        negatives: (S,) int64 items drawn with replacement from q, shared by all cases.
+        log_q: (n,) log of the probability that one draw gives the item.
+    """
+    own = (user * item[positive]).sum(dim=1, keepdim=True)  # (M, 1)
+    drawn = user @ item[negatives].T  # (M, S)
+    drawn = drawn - (log_q[negatives] + math.log(len(negatives)))
+    drawn = drawn.masked_fill(negatives == positive.unsqueeze(1), -torch.inf)
+    mass = torch.logsumexp(torch.cat([own, drawn], dim=1), dim=1)
+    return (mass - own.squeeze(1)).mean()
+
+
+def bpr(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
+    """Bayesian personalised ranking: mean of -log sigmoid(s_positive - s_negative).
+
+    Rendle et al., UAI 2009, equation for BPR-OPT without its regulariser. Shapes are equal, or
+    (M, 1) beside (M, S) for S negatives a case.
+    """
+    return -F.logsigmoid(positive_scores - negative_scores).mean()
+
+
+def rating(predicted: Tensor, observed: Tensor) -> Tensor:
+    """Mean squared error in the unit of the rating scale, squared; both of shape (M,)."""
+    if predicted.shape != observed.shape:
+        raise ValueError(
+            f"predicted has shape {tuple(predicted.shape)}, observed {tuple(observed.shape)}"
+        )
+    return F.mse_loss(predicted, observed)

@@ -1,0 +1,131 @@
+"""Self-attentive sequential recommendation (Kang and McAuley, ICDM 2018)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossrec.errors import UserError
+from crossrec.models.interface import INITIAL_STD, Recommender, content_map, look_up
+
+
+class SASRec(Recommender):
+    """score(u, i) = h_u . e_i: a causal transformer over the history, items shared with its input.
+
+    The input is e_item * sqrt(d) + position; position 0 stands before the first event and is a
+    learned start token, so that a user without history has a state too. Each block is, as in the
+    paper's section III.C, x + Dropout(Attention(LayerNorm(x))), then the same with two pointwise
+    layers; a last LayerNorm gives h.
+
+    Histories are padded on the right, so the events before a real position are all real: the causal
+    mask alone keeps padding out, and no key mask is needed.
+
+    Args:
+        n_users: not used by the network (users are their histories); every model takes it.
+        n_items: candidates.
+        n_context: items of other domains that may occur in histories.
+        content: (n_items + n_context, d_c) content vectors, zero where an item has none; None if
+            the domain has none, which leaves the ids.
+        dim: d, divisible by n_heads.
+        n_layers: attention blocks.
+        n_heads: attention heads.
+        dropout: share of dropped inputs and of dropped outputs of each sublayer.
+        max_history: most events of a history; the caller keeps the last ones.
+        use_content: whether e_item is id embedding + linear map of the content, or the id alone.
+
+    Raises:
+        UserError: dim is not divisible by n_heads.
+    """
+
+    sequential = True
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        n_context: int,
+        content: Tensor | None,
+        dim: int = 64,
+        n_layers: int = 2,
+        n_heads: int = 2,
+        dropout: float = 0.2,
+        max_history: int = 50,
+        use_content: bool = True,
+    ) -> None:
+        super().__init__()
+        if dim % n_heads:
+            raise UserError(f"model.dim must be divisible by model.n_heads, got {dim}, {n_heads}")
+        self.n_items = n_items
+        self.max_history = max_history
+        self.item_tables = ("item_embedding",)
+        self.user_tables = ()
+        self.item_embedding = nn.Parameter(torch.randn(n_items + n_context, dim) * INITIAL_STD)
+        self.positions = nn.Parameter(torch.randn(max_history + 1, dim) * INITIAL_STD)
+        content = content if use_content else None
+        self.content_map = content_map(content, dim) if content is not None else None
+        # The content is an input, kept as an artifact of its own: it is no part of the weights.
+        self.register_buffer("content", content, persistent=False)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(dim, n_heads, dropout) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(dim)
+
+    def embed_items(self) -> Tensor:
+        if self.content_map is None:
+            return self.item_embedding
+        return self.item_embedding + self.content_map(self.content)
+
+    def item_vectors(self, embedded: Tensor) -> Tensor:
+        return embedded[: self.n_items]
+
+    def user_vectors(self, users: Tensor, items: Tensor, embedded: Tensor) -> Tensor:
+        """(B, L + 1, d); `users` is not read.
+
+        Raises:
+            ValueError: L exceeds `max_history`.
+        """
+        length = items.shape[1]
+        if length > self.max_history:
+            raise ValueError(f"a history of {length} events exceeds max_history={self.max_history}")
+        events = look_up(embedded, items) * math.sqrt(embedded.shape[1])
+        state = F.pad(events, (0, 0, 1, 0)) + self.positions[: length + 1]
+        state = self.dropout(state)
+        for block in self.blocks:
+            state = block(state)
+        return self.norm(state)
+
+
+class Block(nn.Module):
+    """One causal block on states of shape (B, T, d): attention, then two pointwise layers."""
+
+    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.attention_norm = nn.LayerNorm(dim)
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.attention_out = nn.Linear(dim, dim)
+        self.pointwise_norm = nn.LayerNorm(dim)
+        self.pointwise_in = nn.Linear(dim, dim)
+        self.pointwise_out = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        for layer in (
+            self.query_key_value,
+            self.attention_out,
+            self.pointwise_in,
+            self.pointwise_out,
+        ):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, state: Tensor) -> Tensor:
+        state = state + self.dropout(self.attend(self.attention_norm(state)))
+        hidden = F.relu(self.pointwise_in(self.pointwise_norm(state)))
+        return state + self.dropout(self.pointwise_out(hidden))
+
+    def attend(self, state: Tensor) -> Tensor:
+        """Causal multi-head self-attention, (B, T, d) to (B, T, d)."""
+        n_users, length, dim = state.shape
+        split = self.query_key_value(state).view(n_users, length, 3, self.n_heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, d / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.attention_out(mixed.transpose(1, 2).reshape(n_users, length, dim))
