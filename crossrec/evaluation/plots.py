@@ -1,0 +1,143 @@
+"""Plots of results tables, as PNG files; drawn without a display."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, model_order
+from crossrec.evaluation.tables import metric_title
+
+COLORS = {BASELINE: "#7a7a7a", CANDIDATE: "#c2410c", "oracle": "#15803d"}
+OTHER = "#1d4ed8"
+
+
+def plot_models(values: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
+    """One panel a user group, one dot with its interval a model; values as in results.csv."""
+    rows = values.filter(pl.col("metric") == metric)
+    models = sorted(rows["model"].unique(), key=model_order, reverse=True)
+    groups = _groups(rows)
+    figure = _figure(3.6 * len(groups) + 0.8, 0.36 * len(models) + 1.4, title)
+    for place, users in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), place + 1)
+        for model, value, low, high in (
+            rows.filter(pl.col("users") == users)
+            .select("model", "value", "low", "high")
+            .iter_rows()
+        ):
+            color = COLORS.get(model, OTHER)
+            axes.plot([low, high], [models.index(model)] * 2, color=color, linewidth=2)
+            axes.plot(value, models.index(model), "o", color=color)
+        _labels(axes, f"{users} users", metric_title(metric))
+        axes.set_xlim(left=0)
+        axes.set_ylim(-0.6, len(models) - 0.4)
+        axes.set_yticks(range(len(models)), models if place == 0 else [""] * len(models))
+    return _save(figure, path)
+
+
+def plot_settings(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
+    """scratch and transferred in each setting: columns label, model, users, metric, value, ..."""
+    rows = table.filter(pl.col("metric") == metric, pl.col("model").is_in([BASELINE, CANDIDATE]))
+    labels = rows["label"].unique(maintain_order=True).to_list()[::-1]
+    groups = _groups(rows)
+    figure = _figure(3.6 * len(groups) + 1.6, 0.5 * len(labels) + 1.5, title)
+    for place, users in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), place + 1)
+        for model, shift in ((BASELINE, -0.12), (CANDIDATE, 0.12)):
+            chosen = rows.filter(pl.col("users") == users, pl.col("model") == model)
+            heights = [labels.index(label) + shift for label in chosen["label"]]
+            axes.hlines(heights, chosen["low"], chosen["high"], color=COLORS[model], linewidth=2)
+            axes.plot(chosen["value"], heights, "o", color=COLORS[model], label=model)
+        _labels(axes, f"{users} users", metric_title(metric))
+        axes.set_xlim(left=0)
+        axes.set_ylim(-0.6, len(labels) - 0.4)
+        axes.set_yticks(range(len(labels)), labels if place == 0 else [""] * len(labels))
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
+def plot_line(table: pl.DataFrame, metric: str, by: str, title: str, path: Path) -> Path:
+    """scratch and transferred over the setting `by` (a column of numbers), with intervals."""
+    rows = table.filter(pl.col("metric") == metric).sort(by)
+    groups = _groups(rows)
+    ticks = sorted(rows[by].unique())
+    figure = _figure(3.6 * len(groups) + 0.8, 3.4, title)
+    for place, users in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), place + 1)
+        for model in (BASELINE, CANDIDATE):
+            chosen = rows.filter(pl.col("users") == users, pl.col("model") == model)
+            at = [ticks.index(value) for value in chosen[by]]
+            axes.plot(at, chosen["value"], "o-", color=COLORS[model], label=model)
+            axes.fill_between(
+                at, chosen["low"], chosen["high"], color=COLORS[model], alpha=0.15, linewidth=0
+            )
+        _labels(axes, f"{users} users", by)
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(range(len(ticks)), [f"{value:g}" for value in ticks])
+    figure.axes[0].set_ylabel(metric_title(metric))
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
+def plot_heat_map(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
+    """transferred over lambda (across) and mu (up), one panel a user group; darker is better."""
+    rows = table.filter(pl.col("metric") == metric, pl.col("model") == CANDIDATE)
+    lambdas, mus = sorted(rows["lambda"].unique()), sorted(rows["mu"].unique())
+    groups = _groups(rows)
+    width = max(2.8, 0.75 * len(lambdas))
+    figure = _figure(width * len(groups) + 1.2, max(2.6, 0.55 * len(mus) + 1.6), title)
+    for place, users in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), place + 1)
+        cells = [[math.nan] * len(lambdas) for _ in mus]
+        chosen = rows.filter(pl.col("users") == users).select("lambda", "mu", "value")
+        for across, up, value in chosen.iter_rows():
+            cells[mus.index(up)][lambdas.index(across)] = value
+        axes.imshow(cells, origin="lower", aspect="auto", cmap="Oranges")
+        found = chosen["value"].to_numpy()
+        for y, line in enumerate(cells):
+            for x, value in enumerate(line):
+                dark = not math.isnan(value) and value > (found.min() + 2 * found.max()) / 3
+                axes.text(
+                    x,
+                    y,
+                    "-" if math.isnan(value) else f"{value:.4f}".removeprefix("0"),
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if dark else "black",
+                )
+        axes.set_title(f"{users} users", fontsize=10)
+        axes.set_xlabel("lambda")
+        axes.set_xticks(range(len(lambdas)), [f"{value:g}" for value in lambdas])
+        axes.set_yticks(range(len(mus)), [f"{value:g}" for value in mus])
+    figure.axes[0].set_ylabel("mu")
+    return _save(figure, path)
+
+
+def _groups(rows: pl.DataFrame) -> list[str]:
+    return [users for users in GROUPS if users in rows["users"].unique()]
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _labels(axes: Axes, title: str, across: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(across)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
+    return path
