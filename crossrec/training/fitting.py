@@ -1,0 +1,124 @@
+"""From a domain to trained weights: build the model, fit it, keep what validation liked best."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from crossrec.data.datamodule import DomainDataModule
+from crossrec.data.domain import Domain
+from crossrec.data.pair import DomainPair
+from crossrec.errors import UserError
+from crossrec.models.interface import Recommender
+from crossrec.training.objectives import Objective
+from crossrec.training.recommender import RecommenderTraining, selection
+from crossrec.training.transfer import TransferTraining, anchor_for
+from crossrec.transfer.method import TransferMethod
+from crossrec.transfer.parameters.finetune import Finetune
+
+MakeModel = Callable[..., Recommender]
+MakeTrainer = Callable[[list[L.Callback]], L.Trainer]
+
+
+def build_model(make: MakeModel, domain: Domain, content: Tensor | None, seed: int) -> Recommender:
+    """A freshly initialized model of a domain; the same seed gives the same weights.
+
+    Args:
+        make: a model's constructor with its hyper-parameters filled in.
+        content: (n_items + n_context, d_c) content vectors, None for ids only.
+    """
+    torch.manual_seed(seed)
+    return make(
+        n_users=domain.n_users,
+        n_items=domain.n_items,
+        n_context=domain.n_context,
+        content=content,
+    )
+
+
+def fit_source(
+    model: Recommender,
+    domain: Domain,
+    objective: Objective,
+    make_trainer: MakeTrainer,
+    training: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Train a model on one domain, in place; returns an account of the training."""
+    module = RecommenderTraining(
+        model, domain, objective, training["learning_rate"], training["weight_decay"]
+    )
+    return _fit(module, make_trainer, training, seed)
+
+
+def fit_target(
+    model: Recommender,
+    pair: DomainPair,
+    domain: Domain,
+    weights: dict[str, Tensor],
+    method: TransferMethod,
+    objective: Objective,
+    make_trainer: MakeTrainer,
+    training: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Train a model of the pair's target with a transfer method, in place.
+
+    Args:
+        model: of `domain`, freshly initialized.
+        domain: `pair.target`, or `pair.target_only` for a method that does not read the source.
+        weights: the source model's weights by parameter name.
+    """
+    module = TransferTraining(
+        model,
+        domain,
+        objective,
+        method,
+        anchor_for(model, weights, pair, domain),
+        training["learning_rate"],
+        training["weight_decay"],
+    )
+    return _fit(module, make_trainer, training, seed)
+
+
+@torch.no_grad()
+def zero_shot(model: Recommender, pair: DomainPair, weights: dict[str, Tensor]) -> None:
+    """Make a model of the target out of the source's weights alone, in place.
+
+    What has no counterpart in the source (ids of target items) is zero: it has not been learned.
+    """
+    for name in (*model.item_tables, *model.user_tables):
+        model.get_parameter(name).zero_()
+    Finetune().start(model, anchor_for(model, weights, pair, pair.target))
+
+
+def _fit(
+    module: RecommenderTraining, make_trainer: MakeTrainer, training: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    domain = module.domain
+    if len(domain.train_events()[0]) == 0 or len(domain.valid) == 0:
+        raise UserError(
+            f"domain {domain.name} has {len(domain.train_events()[0])} interactions to train on "
+            f"and {len(domain.valid)} users to validate on: both are needed. Users need at least "
+            "three interactions: lower cleaning.min_item or cleaning.min_user, or choose another "
+            "split"
+        )
+    L.seed_everything(seed, verbose=False)
+    model = module.model
+    data = DomainDataModule(
+        domain,
+        model.max_history if model.sequential else 1,
+        training["events_per_batch"],
+        seed,
+    )
+    trainer = make_trainer(selection(module.objective, training["patience"]))
+    trainer.fit(module, datamodule=data)
+    return {
+        "monitor": module.objective.monitor,
+        "best": float(module.best_score),
+        "best_epoch": int(module.best_epoch),
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+    }
