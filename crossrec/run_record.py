@@ -1,0 +1,48 @@
+"""What makes a run reproducible, written into its folder before anything else happens."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import crossrec
+
+PACKAGES = ("torch", "lightning", "transformers", "polars", "numpy", "scipy", "hydra-core")
+
+
+def write_record(folder: Path, config: str, seed: int) -> None:
+    """Write config.yaml and record.json (versions, commit, machine, seed, command).
+
+    Args:
+        folder: the run folder.
+        config: the resolved configuration as YAML.
+        seed: the run's seed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(config)
+    record = {
+        "crossrec": crossrec.__version__,
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
+        "seed": seed,
+        "command": sys.argv,
+    }
+    (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout that crossrec runs from; None outside of one."""
+    here = Path(crossrec.__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,156 @@
+"""Every row of the results table as one function: held-out queries -> scores of the catalog."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from crossrec.data.domain import Domain
+from crossrec.data.sequences import HeldOut, Sequences
+from crossrec.evaluation.ranking import Ranking, ScoreBlock, factorised, rank
+from crossrec.evaluation.ratings import RatingCalibration, RatingErrors, TrainMeans
+from crossrec.models.interface import Recommender
+from crossrec.training.recommender import final_states
+
+Scorer = Callable[[HeldOut], ScoreBlock]
+RatingModel = Callable[[HeldOut, Tensor], np.ndarray]
+"""(queries, (T,) scores of their held-out items) -> (T,) predicted ratings."""
+
+USERS_PER_BLOCK = 1024
+
+
+def of_model(model: Recommender) -> Scorer:
+    """Scores of a trained recommender, on the device where it is."""
+
+    def scorer(held_out: HeldOut) -> ScoreBlock:
+        with torch.no_grad():
+            items = model.item_vectors(model.embed_items())
+        return factorised(user_states(model, held_out.history), items)
+
+    return scorer
+
+
+@torch.no_grad()
+def user_states(model: Recommender, histories: Sequences) -> Tensor:
+    """(S, k) what the model makes of each whole history, in evaluation mode."""
+    model.eval()
+    embedded = model.embed_items()
+    states = []
+    for rows in torch.arange(len(histories.users)).split(USERS_PER_BLOCK):
+        batch = histories.last(rows, model.max_history).to(embedded.device)
+        states.append(final_states(model.user_vectors(batch.users, batch.items, embedded), batch))
+    return torch.cat(states)
+
+
+def of_baseline(fitted: Callable[[csr_array], Tensor], n_items: int) -> Scorer:
+    """Scores of a baseline that reads a row of the interaction matrix."""
+
+    def scorer(held_out: HeldOut) -> ScoreBlock:
+        known = history_matrix(held_out.history, n_items)
+        return lambda rows: fitted(known[rows])
+
+    return scorer
+
+
+def of_utility(utility: Callable[[list[int]], np.ndarray]) -> Scorer:
+    """Scores that are known: utility takes user codes and gives (users, n_items)."""
+
+    def scorer(held_out: HeldOut) -> ScoreBlock:
+        users = held_out.users.tolist()
+        return lambda rows: torch.from_numpy(utility(users[rows]))
+
+    return scorer
+
+
+def train_matrix(domain: Domain) -> csr_array:
+    """(n_users, n_items) float32, 1 where a user has an item in train."""
+    users, items, _ = domain.train_events()
+    ones = np.ones(len(users), dtype=np.float32)
+    matrix = csr_array((ones, (users.numpy(), items.numpy())), (domain.n_users, domain.n_items))
+    matrix.data[:] = 1  # repeats add up
+    return matrix
+
+
+def history_matrix(histories: Sequences, n_items: int) -> csr_array:
+    """(S, n_items) float32, 1 where a history holds an own item."""
+    rows = torch.repeat_interleave(torch.arange(len(histories.users)), histories.lengths)
+    own = histories.own
+    ones = np.ones(int(own.sum()), dtype=np.float32)
+    at = (rows[own].numpy(), histories.items[own].numpy())
+    matrix = csr_array((ones, at), (len(histories.users), n_items))
+    matrix.data[:] = 1
+    return matrix
+
+
+def calibrated(scorer: Scorer, domain: Domain, scale: tuple[float, float]) -> RatingModel | None:
+    """Ratings from the scores of a model that ranks, fitted on validation of the domain.
+
+    Returns None where no validation event has a rating. In a domain other than the one it was
+    fitted on (zero-shot) items are strangers, and stand at the mean over all items.
+    """
+    users, items, ratings = (column.numpy() for column in domain.train_events())
+    means = TrainMeans.of(users, items, ratings, domain.n_users, domain.n_items)
+    query, item, observed = (column.numpy() for column in domain.valid.truths())
+    if np.isnan(observed).all():
+        return None
+    scores = truth_scores(scorer, domain.valid, domain.n_items)
+    of_user = means.users[domain.valid.users.numpy()[query]]
+    calibration = RatingCalibration.fit(of_user, means.items[item], scores, observed, scale)
+    stranger = float(means.items.mean())
+
+    def predict(held_out: HeldOut, scores: Tensor) -> np.ndarray:
+        query, item, _ = (column.numpy() for column in held_out.truths())
+        known = held_out is domain.valid or held_out is domain.test
+        of_item = means.items[item] if known else np.full(len(item), stranger)
+        of_user = means.users[held_out.users.numpy()[query]]
+        return calibration.predict(of_user, of_item, scores.numpy())
+
+    return predict
+
+
+def truth_scores(scorer: Scorer, held_out: HeldOut, n_items: int) -> np.ndarray:
+    """(T,) the scores of the held-out items."""
+    return rank(scorer(held_out), held_out.queries(), n_items, 1).truth_scores.numpy()
+
+
+def direct(mean: float, scale: tuple[float, float]) -> RatingModel:
+    """Ratings of a model that was trained on them: mean + score, cut to the scale."""
+
+    def predict(held_out: HeldOut, scores: Tensor) -> np.ndarray:
+        return (mean + scores).clamp(*scale).numpy()
+
+    return predict
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One row of the table.
+
+    Attributes:
+        name: of the row.
+        domain: where it ranks; its histories are all that the contestant may read.
+        scorer: ranks the catalog.
+        ratings: predicts ratings; None where there are none to learn from.
+    """
+
+    name: str
+    domain: Domain
+    scorer: Scorer
+    ratings: RatingModel | None
+
+    def compete(self, k: int) -> Ranking:
+        """Rank the test queries: the one time that this contestant sees test."""
+        test = self.domain.test
+        return rank(self.scorer(test), test.queries(), self.domain.n_items, k)
+
+    def errors(self, ranking: Ranking, like_at: float) -> RatingErrors | None:
+        """How wrong the predicted ratings of the test events are."""
+        if self.ratings is None:
+            return None
+        test = self.domain.test
+        query, _, observed = (column.numpy() for column in test.truths())
+        predicted = self.ratings(test, ranking.truth_scores)
+        return RatingErrors.of(predicted, observed, query, len(test), like_at)

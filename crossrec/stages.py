@@ -1,0 +1,430 @@
+"""The main job, top to bottom: raw files -> results table. Each stage keeps what it makes."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import polars as pl
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+import crossrec
+from crossrec.artifacts import ArtifactStore, code_digest
+from crossrec.data.columns import SPLIT
+from crossrec.data.domain import Domain
+from crossrec.data.pair import DomainPair
+from crossrec.data.prepared import load_pair, prepare, read_account
+from crossrec.encoders.encode import encode
+from crossrec.encoders.language_model import LanguageModel, file_digest, weights_digest
+from crossrec.encoders.text import compose, corpus
+from crossrec.encoders.whitening import whiten
+from crossrec.errors import UserError
+from crossrec.evaluation.results import Results, write_results
+from crossrec.judging import baselines, carried, judge, oracle, trained
+from crossrec.models.interface import Recommender
+from crossrec.recommend import recommend, write_recommendations
+from crossrec.settings import Part, Settings
+from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
+from crossrec.training.objectives import Rating
+from crossrec.training.pretraining import pretrain
+from crossrec.training.weights import put_weights, read_weights, save_weights
+
+log = logging.getLogger(__name__)
+CODE = Path(crossrec.__file__).parent
+TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
+
+
+def main_job(settings: Settings) -> "Outcome":
+    """Everything between raw files and the results table."""
+    stages = Stages(settings)
+    data = stages.collect()
+    pair = load_pair(data)
+    language_model = stages.pretrain(data)
+    content = stages.encode(data, language_model)
+    source = stages.train_source(data, pair, content)
+    scratch = stages.train_target("scratch", data, pair, content, source, settings.scratch)
+    transferred = stages.train_target("transfer", data, pair, content, source, settings.transfer)
+    models = stages.open_models(pair, content, source, scratch, transferred)
+    stages.recommend(pair, models)
+    results, caption = stages.evaluate(data, pair, content, models)
+    return Outcome(results, caption, validation_of(transferred))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        results: the table.
+        caption: what it was measured on.
+        validation: what the transferred model reached in validation, by address.
+    """
+
+    results: Results
+    caption: str
+    validation: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Content vectors of both catalogs, (n_items, d_c) each, or None without an encoder."""
+
+    source: Tensor | None
+    target: Tensor | None
+    artifact: str | None
+
+    def of(self, domain: Domain) -> Tensor | None:
+        """Vectors of the target's items and, where its histories hold them, the source's."""
+        if self.source is None or self.target is None or domain.n_context == 0:
+            return self.target
+        return torch.cat([self.target, self.source])
+
+
+@dataclass(frozen=True)
+class Models:
+    """The trained models, each with the domain that it competes in."""
+
+    source: Recommender
+    scratch: Recommender
+    zero_shot: Recommender
+    transferred: Recommender
+    domain: Domain
+
+
+class Stages:
+    """The stages of one run. Those that make an artifact return its folder.
+
+    An artifact is keyed by the stage's own settings, by the artifacts that it reads and by the
+    code that makes it: a run that changes only `transfer.lambda` repeats nothing before transfer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = ArtifactStore(settings.artifacts)
+
+    def collect(self) -> Path:
+        """Raw files -> cleaned and split tables of both domains."""
+        s = self.settings
+        reader = s.reader.make()
+        names = [s.data["source"], s.data["target"]]
+        files = [file for name in names for file in reader.files(name)]
+
+        def make(folder: Path) -> None:
+            source, target = (reader.read(name) for name in names)
+            prepare(
+                source,
+                target,
+                folder,
+                clean=s.cleaning.make,
+                split=lambda events: s.split.make(events, seed=s.seed),
+                rating_scale=s.rating_scale,
+                source_after_test=s.protocol["source_after_test"],
+                cut_at=s.protocol["cut_at"],
+                position_spans_domains=s.data["position_spans_domains"],
+            )
+
+        inputs = {
+            "files": [file_digest(file) for file in files],
+            "data": s.data,
+            "reader": s.reader.config,
+            "cleaning": s.cleaning.config,
+            "split": s.split.config,
+            "protocol": {k: s.protocol[k] for k in ("source_after_test", "cut_at")},
+            "seed": s.seed,
+        }
+        folder = self._stage("collect", ("data",), inputs, make)
+        _describe(read_account(folder))
+        return folder
+
+    def pretrain(self, data: Path) -> LanguageModel | None:
+        """Continue the language model on the unlabelled texts of both domains, train alone."""
+        s = self.settings
+        if s.encoder["model"] is None:
+            return None
+        cache = s.artifacts / "language_models"
+        base = LanguageModel.locate(s.encoder["model"], s.encoder["pooling"], cache)
+        if not s.pretraining["enabled"]:
+            log.info("pretrain   off: the language model stays as it was published")
+            return base
+        options = {k: v for k, v in s.pretraining.items() if k not in ("enabled", "max_steps")}
+
+        def make(folder: Path) -> None:
+            domains = [_tables(data, name) for name in ("source", "target")]
+            train = pl.concat([events.filter(pl.col(SPLIT) == "train") for events, _ in domains])
+            texts = corpus(pl.concat([items for _, items in domains]), train)
+            limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
+            # One process: a bounded stage does not earn the start of several.
+            trainer = self._trainer("pretrain")([], devices=1, strategy="auto", **limits)
+            account = pretrain(texts, base.folder, folder, trainer, seed=s.seed, **options)
+            (folder / "pretraining.json").write_text(json.dumps(account, indent=1) + "\n")
+
+        inputs = {
+            "data": data.name,
+            "model": weights_digest(base.folder),
+            "pretraining": s.pretraining,
+            "precision": s.trainer.config["precision"],
+            "seed": s.seed,
+        }
+        code = ("encoders", "training/pretraining.py", "training/language_modelling.py")
+        folder = self._stage("pretrain", code, inputs, make)
+        account = json.loads((folder / "pretraining.json").read_text())
+        before, after = account["perplexity_before"], account["perplexity_after"]
+        log.info("           held-out perplexity %.4g -> %.4g", before, after)
+        return LanguageModel(folder, base.pooling)
+
+    def encode(self, data: Path, language_model: LanguageModel | None) -> Content:
+        """Item texts of both domains -> content vectors of mean length 1."""
+        if language_model is None:
+            return Content(None, None, None)
+        s = self.settings
+        options = {k: s.encoder[k] for k in ("max_length", "batch_tokens", "dtype")}
+        whiten_dim = s.encoder["whiten_dim"]
+
+        def make(folder: Path) -> None:
+            texts = [compose(_tables(data, name)[1]) for name in ("source", "target")]
+            vectors, mask = encode(
+                texts[0] + texts[1],
+                language_model.folder,
+                language_model.pooling,
+                device=self._device,
+                **options,
+            )
+            if not mask.any():
+                raise UserError(
+                    "no item of either domain has a title, categories or keywords for the language "
+                    "model to read: use encoder=none"
+                )
+            if whiten_dim is not None:
+                vectors = whiten(vectors, whiten_dim, mask)
+            vectors /= np.linalg.norm(vectors[mask], axis=1).mean()
+            parts = np.split(vectors, [len(texts[0])])
+            save_file(
+                dict(zip(("source", "target"), parts, strict=True)), folder / "content.safetensors"
+            )
+
+        inputs = {
+            "data": data.name,
+            "model": weights_digest(language_model.folder),
+            "pooling": language_model.pooling,
+            "whiten_dim": whiten_dim,
+            **options,
+        }
+        folder = self._stage("encode", ("encoders",), inputs, make)
+        vectors = load_file(folder / "content.safetensors")
+        return Content(
+            torch.from_numpy(vectors["source"]), torch.from_numpy(vectors["target"]), folder.name
+        )
+
+    def train_source(self, data: Path, pair: DomainPair, content: Content) -> Path:
+        """The recommender on the source domain: W_s."""
+
+        def make(folder: Path) -> None:
+            s = self.settings
+            model = self._model(pair.source, content.source)
+            trainer = self._trainer("source")
+            account = fit_source(
+                model, pair.source, s.objective.make(), trainer, s.training, s.seed
+            )
+            save_weights(folder, model, account)
+
+        return self._training_stage("source", data, content, {}, make)
+
+    def train_target(
+        self, name: str, data: Path, pair: DomainPair, content: Content, source: Path, method: Part
+    ) -> Path:
+        """The same recommender on the target domain, with a transfer method: W."""
+
+        def make(folder: Path) -> None:
+            s = self.settings
+            carry = method.make()
+            domain = pair.target if carry.reads_source else pair.target_only
+            model = self._model(domain, content.of(domain))
+            account = fit_target(
+                model,
+                pair,
+                domain,
+                read_weights(source),
+                carry,
+                s.objective.make(),
+                self._trainer(name),
+                s.training,
+                s.seed,
+            )
+            save_weights(folder, model, account)
+
+        reads = {"method": method.config}
+        if name != "scratch":  # which uses nothing of the source
+            reads["source"] = {"artifact": source.name}
+        return self._training_stage(name, data, content, reads, make)
+
+    def open_models(
+        self, pair: DomainPair, content: Content, source: Path, scratch: Path, transferred: Path
+    ) -> Models:
+        """Models with the artifacts' weights, and the zero-shot model made of the source's."""
+        reads_source = self.settings.transfer.make().reads_source
+        domain = pair.target if reads_source else pair.target_only
+
+        def load(domain: Domain, vectors: Tensor | None, artifact: Path) -> Recommender:
+            model = self._model(domain, vectors)
+            put_weights(model, read_weights(artifact))
+            return model.to(self._device)
+
+        untrained = self._model(pair.target, content.of(pair.target))
+        zero_shot(untrained, pair, read_weights(source))
+        untrained.to(self._device)
+        return Models(
+            source=load(pair.source, content.source, source),
+            scratch=load(pair.target_only, content.target, scratch),
+            zero_shot=untrained,
+            transferred=load(domain, content.of(domain), transferred),
+            domain=domain,
+        )
+
+    def recommend(self, pair: DomainPair, models: Models) -> None:
+        """Top-N lists for every user, in the target and in the source domain."""
+        start = time.monotonic()
+        top_n = self.settings.recommend["top_n"]
+        path = self.settings.run_folder / "recommendations.parquet"
+        write_recommendations(
+            path,
+            recommend(models.transferred, models.domain, top_n),
+            recommend(models.source, pair.source, top_n),
+        )
+        log.info("recommend  top %d in both domains (%.1f s)", top_n, time.monotonic() - start)
+
+    def evaluate(
+        self, data: Path, pair: DomainPair, content: Content, models: Models
+    ) -> tuple[Results, str]:
+        """Rank the test queries with every model and write the results into the run folder."""
+        start = time.monotonic()
+        s = self.settings
+        rates = isinstance(s.objective.make(), Rating)
+        rows = [
+            *baselines(pair.target_only, s.rating_scale),
+            trained("scratch", models.scratch, pair.target_only, rates, s.rating_scale),
+            carried("zero-shot", models.zero_shot, models.source, pair, rates, s.rating_scale),
+            trained("transferred", models.transferred, models.domain, rates, s.rating_scale),
+        ]
+        if s.data["simulated"]:
+            preferences = s.reader.make().oracle(s.data["target"])
+            rows.append(oracle(preferences, pair.target, s.rating_scale))
+        per_user = judge(
+            rows, pair.target, content.target, s.protocol["cold_at_most"], s.evaluation
+        )
+        results = Results.of(per_user, pair.target.n_items)
+        caption = s.caption(read_account(data))
+        write_results(s.run_folder, per_user, results, caption, pair.target.n_items)
+        log.info(
+            "evaluate   %d models, %d test users (%.1f s)",
+            per_user["model"].n_unique(),
+            len(pair.target.test),
+            time.monotonic() - start,
+        )
+        return results, caption
+
+    @property
+    def _device(self) -> str:
+        """Where encoding, ranking and recommending run: the trainer's accelerator."""
+        return "cuda" if self.settings.trainer.config["accelerator"] in ("gpu", "cuda") else "cpu"
+
+    def _model(self, domain: Domain, content: Tensor | None) -> Recommender:
+        return build_model(self.settings.model.make, domain, content, self.settings.seed)
+
+    def _trainer(self, stage: str) -> Callable[..., L.Trainer]:
+        """Makes the configured Trainer; what the configuration says reaches it untouched."""
+        s = self.settings
+
+        def make(callbacks: list[L.Callback], **limits: Any) -> L.Trainer:
+            if s.trainer.config.get("enable_progress_bar", True):
+                callbacks = [*callbacks, RichProgressBar(leave=False)]
+            logger = s.logger(stage) or False
+            return s.trainer.make(
+                callbacks=callbacks, logger=logger, default_root_dir=s.run_folder, **limits
+            )
+
+        return make
+
+    def _training_stage(
+        self,
+        name: str,
+        data: Path,
+        content: Content,
+        reads: dict[str, Any],
+        make: Callable[[Path], None],
+    ) -> Path:
+        s = self.settings
+        inputs = {
+            "data": data.name,
+            "content": content.artifact,
+            "model": s.model.config,
+            "objective": s.objective.config,
+            "training": s.training,
+            "trainer": s.trainer.config,
+            "seed": s.seed,
+            **reads,
+        }
+        folder = self._stage(name, TRAINING_CODE, inputs, make)
+        account = json.loads((folder / "training.json").read_text())
+        log.info(
+            "           %s %.4f in validation, epoch %d of %d",
+            account["monitor"].removeprefix("valid/"),
+            account["best"],
+            account["best_epoch"] + 1,
+            account["epochs"],
+        )
+        return folder
+
+    def _stage(
+        self, name: str, code: tuple[str, ...], inputs: dict[str, Any], make: Callable[[Path], None]
+    ) -> Path:
+        """Find or make an artifact, and say in one line which it was."""
+        start = time.monotonic()
+        digest = code_digest(*(CODE / part for part in code))
+        folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
+        seconds = time.monotonic() - start
+        log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
+        return folder
+
+
+def validation_of(artifact: Path) -> dict[str, float]:
+    """Best validation value of a target model by its address, e.g. valid/target/ndcg@10."""
+    account = json.loads((artifact / "training.json").read_text())
+    return {account["monitor"].replace("valid/", "valid/target/"): account["best"]}
+
+
+def _tables(data: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Interactions and items of "source" or "target"."""
+    return (
+        pl.read_parquet(data / f"{domain}_interactions.parquet"),
+        pl.read_parquet(data / f"{domain}_items.parquet"),
+    )
+
+
+def _describe(account: dict[str, Any]) -> None:
+    """Log what was collected: sizes, overlap, and how the two domains were ordered in time."""
+    for domain in ("source", "target"):
+        left = account["cleaning"][domain]["steps"][-1]
+        log.info(
+            "           %s: %s users, %s items, %s interactions",
+            account[domain],
+            *(f"{left[what]:,}" for what in ("users", "items", "interactions")),
+        )
+    order = {
+        "cut": f"{account['n_future']:,} source events after the target's test events were cut",
+        "keep": "source events after the target's test events are kept",
+        "unknown": "no common time: the whole source counts as past",
+    }[account["order"]]
+    log.info(
+        "           shared: %s users, %s items; %s",
+        f"{account['shared_users']:,}",
+        f"{account['shared_items']:,}",
+        order,
+    )
