@@ -100,7 +100,7 @@ def build_domain(
         train=_sequences(training.join(active, on=USER_CODE, how="semi"), None),
         valid=held_out(train, valid),
         test=held_out(pl.concat([train, valid]), test),
-        known=_sequences(history(pl.concat([train, valid]), test), None),
+        known=_sequences(history(pl.concat([train, valid]), test), np.arange(len(user_ids))),
     )
 
 
