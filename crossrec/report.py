@@ -147,15 +147,16 @@ def _sweep_plots(settings: pl.DataFrame, output: Path) -> list[Path]:
     plots, left = [], []
     for number, ((label,), part) in enumerate(settings.group_by("label", maintain_order=True)):
         varied = [name for name in ("lambda", "mu") if part[name].drop_nulls().n_unique() > 1]
-        known = part.drop_nulls(varied)
         path = output / f"{metric}_{'_'.join(varied)}{f'_{number}' * (number > 0)}.png"
+        if not varied:
+            left.append(part)
+            continue
+        known = part.drop_nulls(varied)
         if len(varied) == 2:
             heading = f"{title} of transferred  {label}"
             plots.append(plot_heat_map(known, metric, heading, path))
-        elif varied:
-            plots.append(plot_line(known, metric, varied[0], f"{title}  {label}", path))
         else:
-            left.append(part)
+            plots.append(plot_line(known, metric, varied[0], f"{title}  {label}", path))
     if left:
         path = output / f"{metric}_settings.png"
         plots.append(plot_settings(pl.concat(left), metric, f"{title}, 95% intervals", path))

@@ -25,7 +25,12 @@ def sweep_terminal(settings: pl.DataFrame) -> Group:
     header, blocks = _cells(settings)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place else "left", no_wrap=name != "setting")
+        table.add_column(
+            name,
+            justify="right" if place else "left",
+            no_wrap=name != "setting",
+            overflow="fold",
+        )
     for users, rows in blocks:
         table.add_section()
         table.add_row(Text(f"{users} users", style="italic"))
@@ -84,7 +89,7 @@ def _cells(settings: pl.DataFrame) -> tuple[list[str], list[tuple[str, list[list
 
 
 def _gain(row: dict | None) -> tuple[str, str]:
-    if row is None or row["relative_gain"] is None or math.isnan(row["relative_gain"]):
+    if row is None or math.isnan(row["relative_gain"]):
         return "-", "-"
     significant = f"{row['significant_gains']} / {row['significant_losses']}"
     return f"{row['relative_gain']:+.1%}", significant

@@ -3,6 +3,7 @@ their seed alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +108,12 @@ def runs_table(runs: Sequence[Run]) -> pl.DataFrame:
 def over_seeds(table: pl.DataFrame) -> pl.DataFrame:
     """A row for each setting, model, user group and metric: the mean over seeds.
 
-    Columns: setting, label, lambda, mu, seeds, model, users, metric, value, low, high,
-    relative_gain (mean over seeds), significant_gains and significant_losses (of how many seeds,
-    at 5% after Holm). The interval is that of the mean over seeds, or of a single run over its
-    users. A seed that was run twice counts once, by its last run.
+    Columns: setting, label, lambda, mu, model, users, metric, seeds, value, low, high, gain,
+    gain_low, gain_high, relative_gain, significant_gains and significant_losses (in how many of
+    the seeds, at 5% after Holm). Intervals are those of the mean over seeds; a single run has that
+    of its value over its users, and none of its gain (its comparisons.csv has it). relative_gain
+    is the mean gain over the mean of the baseline. A seed that ran twice counts once, by its last
+    run.
     """
     keys = [*SETTING, "model", "users", "metric"]
     once = table.unique([*keys, "seed"], keep="last", maintain_order=True)
@@ -122,10 +125,14 @@ def over_seeds(table: pl.DataFrame) -> pl.DataFrame:
         significant = part.filter(pl.col("p_holm") < LEVEL)
         gains = int((significant["gain"] > 0).sum())
         losses = int((significant["gain"] < 0).sum())
-        rows.append((*key, len(part), *estimate, part["relative_gain"].mean(), gains, losses))
+        gain = mean_interval(part["gain"].to_numpy())
+        base = estimate[0] - gain.value
+        relative = gain.value / base if base else math.nan
+        rows.append((*key, len(part), *estimate, *gain, relative, gains, losses))
     setting = {"setting": pl.Int64, "label": pl.String, "lambda": pl.Float64, "mu": pl.Float64}
     names = dict.fromkeys(("model", "users", "metric"), pl.String)
-    numbers = dict.fromkeys(("value", "low", "high", "relative_gain"), pl.Float64)
+    gain_names = ("gain", "gain_low", "gain_high", "relative_gain")
+    numbers = dict.fromkeys(("value", "low", "high", *gain_names), pl.Float64)
     counts = dict.fromkeys(("significant_gains", "significant_losses"), pl.Int64)
     schema = {**setting, **names, "seeds": pl.Int64, **numbers, **counts}
     return pl.DataFrame(rows, schema, orient="row")

@@ -62,10 +62,10 @@ def gain_lines(results: Results) -> list[str]:
     rows = results.comparisons.filter(pl.col("metric") == metric, pl.col("model") == CANDIDATE)
     lines = []
     for row in rows.iter_rows(named=True):
-        base = row["gain"] / row["relative_gain"] if row["relative_gain"] else math.nan
-        if math.isfinite(base) and base > 0:
+        base = results.values.filter(model=BASELINE, users=row["users"], metric=metric)["value"][0]
+        if base > 0:
             low, high = row["low"] / base, row["high"] / base
-            change = f"{row['relative_gain']:+.1%} [{low:+.1%}, {high:+.1%}]"
+            change = f"{row['gain'] / base:+.1%} [{low:+.1%}, {high:+.1%}]"
         else:
             change = f"{row['gain']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
         start = f"{CANDIDATE} vs {BASELINE}, {row['users']} users"

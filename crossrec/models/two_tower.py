@@ -33,6 +33,8 @@ class TwoTower(Recommender):
         dim: width of both towers.
         hidden: width of the user MLP's hidden layer.
         dropout: on the item vectors of the history and in the MLP.
+        past_dropout: share of training sequences that are read without their other history, so
+            that the model leans on it only as far as it helps and still knows users without one.
         max_history: events of history that are read.
         use_ids: give items an id residual; without it the model is inductive in items.
     """
@@ -49,6 +51,7 @@ class TwoTower(Recommender):
         dim: int = 64,
         hidden: int = 128,
         dropout: float = 0.2,
+        past_dropout: float = 0.5,
         max_history: int = 50,
         use_ids: bool = True,
     ) -> None:
@@ -65,6 +68,7 @@ class TwoTower(Recommender):
             self.item_ids = nn.Parameter(torch.randn(n_items + n_context, dim) * scale)
         self.item_bias = nn.Parameter(torch.zeros(n_items + n_context))
         self.use_ids = use_ids
+        self.past_dropout = past_dropout
         self.attention = nn.Linear(dim, 1)
         self.past_map = nn.Linear(dim, dim, bias=False)
         self.past_weight = nn.Parameter(torch.tensor([0.0, 1.0]))  # log kappa, rho
@@ -97,6 +101,9 @@ class TwoTower(Recommender):
             items: (B, L) item codes padded right with PAD.
             embedded: what `embed_items` gave.
         """
+        if self.training and self.n_context and self.past_dropout > 0:
+            left_out = torch.rand(len(items), 1, device=items.device) < self.past_dropout
+            items = items.masked_fill(left_out & (items >= self.n_items), PAD)
         real = items != PAD
         own = (real & (items < self.n_items))[..., None]
         vectors = self.dropout(F.embedding(items.clamp(min=0), embedded))  # (B, L, d)

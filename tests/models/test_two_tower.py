@@ -92,3 +92,11 @@ def test_without_ids_a_new_item_is_its_content() -> None:
 def test_neither_content_nor_ids_is_refused() -> None:
     with pytest.raises(ValueError, match="content vectors, item ids, or both"):
         TwoTower(1, 2, 0, None, use_ids=False)
+
+
+def test_past_dropout_leaves_out_the_other_history_alone() -> None:
+    made = model(dropout=0.0, past_dropout=1.0).train()
+    without = states(made, [[0, PAD, 1]])
+    assert torch.allclose(states(made, [[0, 7, 1]]), without, atol=1e-6)
+    made.eval()
+    assert not torch.allclose(states(made, [[0, 7, 1]])[:, -1], without[:, -1], atol=1e-3)

@@ -138,7 +138,7 @@ def test_freezing_an_unknown_weight_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
 def test_a_bad_lambda_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="transfer.lambda must be >= 0"):
+    with pytest.raises(ValueError, match=r"transfer\.lambda must be >= 0"):
         L2SP(value)
 
 

@@ -39,6 +39,7 @@ _LINES_TO_RECOGNISE = 20  # so that a malformed first line is counted like any o
 
 _EVENTS = ("reviews", "ratings")
 
+
 class Amazon:
     """Reads a category of one release from a folder, fetching what is missing.
 
