@@ -58,8 +58,10 @@ def encode(
 
     tokens = tokenize(open_tokenizer(model_folder), distinct, max_length)
     encoded = torch.empty(len(distinct), body.config.hidden_size)
-    with torch.inference_mode(), Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("Encoding texts", total=len(distinct))
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_interactive)
+    with torch.inference_mode(), bar as progress:
+        task = progress.add_task(f"{'encode':<10}", total=len(distinct))
         for rows in length_buckets([len(ids) for ids in tokens], batch_tokens):
             ids, attention = pad([tokens[row] for row in rows])
             ids, attention = ids.to(device), attention.to(device)

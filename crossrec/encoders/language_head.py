@@ -13,7 +13,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from crossrec.encoders.language_model import quiet
+from crossrec.encoders.quiet import quiet
 from crossrec.errors import UserError
 
 OBJECTIVES = {

@@ -7,16 +7,14 @@ are read and `trust_remote_code` is off, so opening a foreign checkpoint can nev
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import transformers
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from crossrec.encoders.quiet import quiet
 from crossrec.encoders.smollm2 import convert_smollm2
 from crossrec.errors import UserError
 
@@ -139,21 +137,6 @@ def pooling_of(folder: Path) -> str:
         if stated.get(f"pooling_mode_{mode}") or stated.get("pooling_mode") == pooling:
             return pooling
     raise UserError(f"{file}: no pooling of {', '.join(POOLINGS)}; state one in encoder.pooling")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' loading bars and reports, which a run's own log replaces."""
-    verbosity = transformers.logging.get_verbosity()
-    bars = transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        if bars:
-            transformers.logging.enable_progress_bar()
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

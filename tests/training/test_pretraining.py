@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -40,6 +41,15 @@ VOCABULARY = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Two threads only wait for each other over tensors as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def save_tokenizer(folder: Path, encoder: bool) -> None:
     tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -67,7 +77,7 @@ def bert_config() -> BertConfig:
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny sentence encoder: no language-modelling head, a pooler, sentence-transformers files."""
+    """A tiny sentence encoder: no language-modelling head, but a pooler and a pooling file."""
     folder = tmp_path_factory.mktemp("bert")
     torch.manual_seed(0)
     BertModel(bert_config()).save_pretrained(folder)
@@ -109,9 +119,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_masked_modelling_learns_what_the_texts_say(bert: Path, tmp_path: Path) -> None:
     measures = pretrain(
-        TEXTS, bert, tmp_path, trainer(150), learning_rate=1e-2, head_learning_rate=1e-2,
+        TEXTS,
+        bert,
+        tmp_path,
+        trainer(150),
+        learning_rate=1e-2,
+        head_learning_rate=1e-2,
         meaning_weight=0.0,
-    )  # fmt: skip
+    )
     assert measures["perplexity_before"] > 15  # 20 words, and a head that knows nothing
     assert measures["perplexity_after"] < 0.6 * measures["perplexity_before"]
     assert measures["perplexity_after"] < measures["perplexity_head"]
@@ -133,9 +148,7 @@ def test_masked_modelling_learns_what_the_texts_say(bert: Path, tmp_path: Path) 
 
 
 def test_causal_modelling_learns_what_the_texts_say(gpt: Path, tmp_path: Path) -> None:
-    measures = pretrain(
-        TEXTS, gpt, tmp_path, trainer(80), learning_rate=1e-2, meaning_weight=0.0
-    )  # fmt: skip
+    measures = pretrain(TEXTS, gpt, tmp_path, trainer(80), learning_rate=1e-2, meaning_weight=0.0)
     assert measures["perplexity_head"] is None  # the head was there: nothing to warm up
     assert measures["perplexity_after"] < 0.4 * measures["perplexity_before"]
     network = AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -156,16 +169,12 @@ def test_the_same_seed_gives_the_same_weights(bert: Path, tmp_path: Path) -> Non
 
 
 def test_masks_of_held_out_texts_stay(bert: Path, tmp_path: Path) -> None:
-    still = pretrain(
-        TEXTS, bert, tmp_path, trainer(6), learning_rate=0.0, head_learning_rate=0.0
-    )  # fmt: skip
+    still = pretrain(TEXTS, bert, tmp_path, trainer(6), learning_rate=0.0, head_learning_rate=0.0)
     assert still["perplexity_before"] == still["perplexity_head"] == still["perplexity_after"]
 
 
 def test_the_body_rests_while_a_fresh_head_warms_up(bert: Path, tmp_path: Path) -> None:
-    measures = pretrain(
-        TEXTS, bert, tmp_path, trainer(10), head_share=1.0, learning_rate=1.0
-    )  # fmt: skip
+    measures = pretrain(TEXTS, bert, tmp_path, trainer(10), head_share=1.0, learning_rate=1.0)
     assert measures["perplexity_after"] < measures["perplexity_before"]
     for name, value in weights(bert).items():
         assert value.equal(weights(tmp_path)[name])
@@ -203,7 +212,7 @@ def test_a_head_that_the_folder_has_is_used_and_kept(tmp_path: Path) -> None:
     assert not fresh
     measures = pretrain(
         TEXTS, tmp_path / "origin", tmp_path / "out", trainer(3), learning_rate=1e-2
-    )  # fmt: skip
+    )
     assert measures["perplexity_head"] is None
     _, report = AutoModelForMaskedLM.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not report["missing_keys"]
@@ -212,7 +221,7 @@ def test_a_head_that_the_folder_has_is_used_and_kept(tmp_path: Path) -> None:
 def test_the_precision_of_the_trainer_is_respected(gpt: Path, tmp_path: Path) -> None:
     measures = pretrain(
         TEXTS, gpt, tmp_path, trainer(3, precision="bf16-mixed"), learning_rate=1e-2
-    )  # fmt: skip
+    )
     assert measures["perplexity_after"] < measures["perplexity_before"]
     assert AutoModel.from_pretrained(tmp_path).dtype == torch.float32
 
@@ -227,15 +236,9 @@ def test_held_out_texts_are_never_trained_on() -> None:
 
 
 def test_a_planted_held_out_word_does_not_reach_the_weights(bert: Path, tmp_path: Path) -> None:
-    """The same run with other held-out texts of the same length ends with the same weights."""
-    _, held_out = hold_out(TEXTS, share=0.05, most=512, seed=0)
-    planted = [
-        text.replace(text.split()[0], "gray") if text in held_out else text for text in TEXTS
-    ]
-    distinct = len(set(planted)) == len(TEXTS)
-    assert planted != TEXTS
-    if not distinct:
-        planted = [f"{text} and" if text in held_out else text for text in TEXTS]
+    """The same run with other held-out texts ends with the same weights."""
+    _, held_out = hold_out(TEXTS, share=0.05, most=256, seed=0)
+    planted = [f"and {text}" if text in held_out else text for text in TEXTS]
     pretrain(TEXTS, bert, tmp_path / "a", trainer(4))
     pretrain(planted, bert, tmp_path / "b", trainer(4))
     for name, value in weights(tmp_path / "a").items():
