@@ -77,7 +77,7 @@ class ArtifactStore:
             _seal(partial, stage, inputs)
             self._move_into(partial, place)
         except Exception as error:
-            complaint = self._complaint(error)
+            complaint = write_failure(error, self.folder, "paths.artifacts")
             if complaint is None:
                 raise
             raise UserError(complaint) from error
@@ -105,25 +105,32 @@ class ArtifactStore:
             if process.isdigit() and not _alive(int(process)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _complaint(self, error: Exception) -> str | None:
-        """What the user can do about a failed write; None if the error is something else."""
-        number: int | None = getattr(error, "errno", None)
-        # Writers in Rust (parquet, safetensors) leave the number in the text alone.
-        in_text = re.search(r"\(os error (\d+)\)", str(error))
-        if number is None and in_text:
-            number = int(in_text[1])
-        file = Path(getattr(error, "filename", None) or self.folder)
-        if number in _CLOSED and not file.is_relative_to(self.folder):
-            return None
-        reason = (_FULL | _CLOSED).get(number or 0)
-        if reason is None:
-            return None
-        existing = next(up for up in [file.absolute(), *file.absolute().parents] if up.exists())
-        return (
-            f"cannot write {file}: {reason} ({shutil.disk_usage(existing).free:,} bytes are free "
-            "there). Nothing half-made was kept: make room, or set paths.artifacts to another "
-            "folder, and run again; finished stages are reused"
-        )
+
+def write_failure(error: Exception, folder: Path, key: str) -> str | None:
+    """What the user can do about a failed write; None if the error is something else.
+
+    Args:
+        error: from anywhere in the writing.
+        folder: what was written to.
+        key: the setting that says where the folder is.
+    """
+    number: int | None = getattr(error, "errno", None)
+    # Writers in Rust (parquet, safetensors) leave the number in the text alone.
+    in_text = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None and in_text:
+        number = int(in_text[1])
+    file = Path(getattr(error, "filename", None) or folder)
+    if number in _CLOSED and not file.is_relative_to(folder):
+        return None
+    reason = (_FULL | _CLOSED).get(number or 0)
+    if reason is None:
+        return None
+    existing = next(up for up in [file.absolute(), *file.absolute().parents] if up.exists())
+    return (
+        f"cannot write {file}: {reason} ({shutil.disk_usage(existing).free:,} bytes are free "
+        f"there). Nothing half-made was kept: make room, or set {key} to another folder, and run "
+        "again; finished stages are reused"
+    )
 
 
 def key_of(inputs: Mapping[str, Any]) -> str:

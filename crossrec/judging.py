@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -119,7 +120,14 @@ def judge(
         beyond=evaluation["beyond"],
     )
     rows = []
-    for contestant in track(contestants, "evaluate", transient=True):
+    console = Console(stderr=True)
+    for contestant in track(
+        contestants,
+        f"{'evaluate':<10}",
+        console=console,
+        transient=True,
+        disable=not console.is_interactive,
+    ):
         ranking = contestant.compete(max(evaluation["ks"]))
         errors = contestant.errors(ranking, evaluation["like_at"])
         rows.append(panel.evaluate(contestant.name, ranking, errors))

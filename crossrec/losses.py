@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 
 def softmax(user: Tensor, item: Tensor, positive: Tensor, max_scores: int = 2**22) -> Tensor:
-    """Full cross-entropy over the catalogue: mean of log(sum_j exp(u.v_j)) - u.v_positive.
+    """Full cross-entropy over the catalog: mean of log(sum_j exp(u.v_j)) - u.v_positive.
 
     Exact at any size: score rows are made, used and dropped in blocks, also for the gradient, so
     that memory grows with `max_scores` and not with M * n.
@@ -48,7 +48,7 @@ class _BlockedSoftmax(torch.autograd.Function):
         differentiate: bool,
     ) -> Tensor:
         n_cases = len(positive)
-        # Under bf16 autocast the products are bf16, but their sums over the catalogue must not be.
+        # Under bf16 autocast the products are bf16, but their sums over the catalog must not be.
         dtype = torch.promote_types(user.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=user.device)
         user_gradient = torch.empty_like(user) if differentiate else None
@@ -84,7 +84,7 @@ def sampled_softmax(
 ) -> Tensor:
     """Cross-entropy over the positive and S shared negatives, corrected for how they were drawn.
 
-    The catalogue's mass is estimated as exp(s_positive) + sum_j exp(s_j - log(S q_j)) over the
+    The catalog's mass is estimated as exp(s_positive) + sum_j exp(s_j - log(S q_j)) over the
     negatives j; the correction (Yi et al., RecSys 2019; Bengio and Senecal, 2008) keeps popular
     items from being punished for being drawn often. A negative that is the case's own positive
     is left out. The positive, which is not drawn, is not corrected: then the expectation of the
@@ -107,9 +107,9 @@ def sampled_softmax(
 
 
 def bpr(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
-    """Bayesian personalised ranking: mean of -log sigmoid(s_positive - s_negative).
+    """Bayesian personalized ranking: mean of -log sigmoid(s_positive - s_negative).
 
-    Rendle et al., UAI 2009, equation for BPR-OPT without its regulariser. Shapes are equal, or
+    Rendle et al., UAI 2009, equation for BPR-OPT without its regularizer. Shapes are equal, or
     (M, 1) beside (M, S) for S negatives a case.
     """
     return -F.logsigmoid(positive_scores - negative_scores).mean()

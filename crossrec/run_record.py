@@ -36,6 +36,20 @@ def write_record(folder: Path, config: str, seed: int) -> None:
     (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
+def complete_record(folder: Path, fingerprint: str, artifacts: dict[str, str]) -> None:
+    """Add to record.json what a finished run was measured on and made of.
+
+    Args:
+        folder: the run folder.
+        fingerprint: of the data.
+        artifacts: stage -> name of its artifact, weights among them.
+    """
+    file = folder / "record.json"
+    record = json.loads(file.read_text())
+    record |= {"data_fingerprint": fingerprint, "artifacts": artifacts}
+    file.write_text(json.dumps(record, indent=1) + "\n")
+
+
 def _git(*arguments: str) -> str | None:
     """What git says of the checkout that crossrec runs from; None outside of one."""
     here = Path(crossrec.__file__).parent

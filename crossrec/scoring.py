@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import HeldOut, Sequences
-from crossrec.evaluation.ranking import Ranking, ScoreBlock, factorised, rank
+from crossrec.evaluation.ranking import Ranking, ScoreBlock, factorized, rank
 from crossrec.evaluation.ratings import RatingCalibration, RatingErrors, TrainMeans
 from crossrec.models.interface import Recommender
 from crossrec.training.recommender import final_states
@@ -28,7 +28,7 @@ def of_model(model: Recommender) -> Scorer:
     def scorer(held_out: HeldOut) -> ScoreBlock:
         with torch.no_grad():
             items = model.item_vectors(model.embed_items())
-        return factorised(user_states(model, held_out.history), items)
+        return factorized(user_states(model, held_out.history), items)
 
     return scorer
 

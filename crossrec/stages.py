@@ -12,7 +12,6 @@ import lightning as L
 import numpy as np
 import polars as pl
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
@@ -35,7 +34,10 @@ from crossrec.settings import Part, Settings
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import Rating
 from crossrec.training.pretraining import pretrain
+from crossrec.training.progress import StageBar
+from crossrec.training.ranks import SpawnedRank
 from crossrec.training.weights import put_weights, read_weights, save_weights
+from crossrec.transfer.method import check_overlap
 
 log = logging.getLogger(__name__)
 CODE = Path(crossrec.__file__).parent
@@ -47,6 +49,9 @@ def main_job(settings: Settings) -> "Outcome":
     stages = Stages(settings)
     data = stages.collect()
     pair = load_pair(data)
+    overlap = len(pair.shared_users), len(pair.shared_items)
+    names = f"{pair.source.name} -> {pair.target.name}"
+    check_overlap(settings.transfer.make(), names, *overlap)
     language_model = stages.pretrain(data)
     content = stages.encode(data, language_model)
     source = stages.train_source(data, pair, content)
@@ -55,7 +60,8 @@ def main_job(settings: Settings) -> "Outcome":
     models = stages.open_models(pair, content, source, scratch, transferred)
     stages.recommend(pair, models)
     results, caption = stages.evaluate(data, pair, content, models)
-    return Outcome(results, caption, validation_of(transferred))
+    fingerprint = read_account(data)["fingerprint"]
+    return Outcome(results, caption, validation_of(transferred), fingerprint, stages.used)
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,15 @@ class Outcome:
         results: the table.
         caption: what it was measured on.
         validation: what the transferred model reached in validation, by address.
+        fingerprint: of the data.
+        artifacts: stage -> name of the artifact that it made or reused.
     """
 
     results: Results
     caption: str
     validation: dict[str, float]
+    fingerprint: str
+    artifacts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ class Stages:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = ArtifactStore(settings.artifacts)
+        self.used: dict[str, str] = {}
 
     def collect(self) -> Path:
         """Raw files -> cleaned and split tables of both domains."""
@@ -145,7 +156,7 @@ class Stages:
         return folder
 
     def pretrain(self, data: Path) -> LanguageModel | None:
-        """Continue the language model on the unlabelled texts of both domains, train alone."""
+        """Continue the language model on the unlabeled texts of both domains, train alone."""
         s = self.settings
         if s.encoder["model"] is None:
             return None
@@ -163,17 +174,20 @@ class Stages:
             limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
             # One process: a bounded stage does not earn the start of several.
             trainer = self._trainer("pretrain")([], devices=1, strategy="auto", **limits)
-            account = pretrain(texts, base.folder, folder, trainer, seed=s.seed, **options)
+            account = pretrain(
+                texts, base.folder, folder, trainer, pooling=base.pooling, seed=s.seed, **options
+            )
             (folder / "pretraining.json").write_text(json.dumps(account, indent=1) + "\n")
 
         inputs = {
             "data": data.name,
             "model": weights_digest(base.folder),
+            "pooling": base.pooling,
             "pretraining": s.pretraining,
             "precision": s.trainer.config["precision"],
             "seed": s.seed,
         }
-        code = ("encoders", "training/pretraining.py", "training/language_modelling.py")
+        code = ("encoders", "training/pretraining.py", "training/language_modeling.py")
         folder = self._stage("pretrain", code, inputs, make)
         account = json.loads((folder / "pretraining.json").read_text())
         before, after = account["perplexity_before"], account["perplexity_after"]
@@ -190,6 +204,11 @@ class Stages:
 
         def make(folder: Path) -> None:
             texts = [compose(_tables(data, name)[1]) for name in ("source", "target")]
+            if all(text is None for part in texts for text in part):
+                raise UserError(
+                    "no item of either domain has text for the language model to read (a title, "
+                    "categories or keywords): use encoder=none"
+                )
             vectors, mask = encode(
                 texts[0] + texts[1],
                 language_model.folder,
@@ -197,11 +216,6 @@ class Stages:
                 device=self._device,
                 **options,
             )
-            if not mask.any():
-                raise UserError(
-                    "no item of either domain has a title, categories or keywords for the language "
-                    "model to read: use encoder=none"
-                )
             if whiten_dim is not None:
                 vectors = whiten(vectors, whiten_dim, mask)
             vectors /= np.linalg.norm(vectors[mask], axis=1).mean()
@@ -323,9 +337,9 @@ class Stages:
         caption = s.caption(read_account(data))
         write_results(s.run_folder, per_user, results, caption, pair.target.n_items)
         log.info(
-            "evaluate   %d models, %d test users (%.1f s)",
+            "evaluate   %d models, %s test users (%.1f s)",
             per_user["model"].n_unique(),
-            len(pair.target.test),
+            f"{len(pair.target.test):,}",
             time.monotonic() - start,
         )
         return results, caption
@@ -343,8 +357,9 @@ class Stages:
         s = self.settings
 
         def make(callbacks: list[L.Callback], **limits: Any) -> L.Trainer:
+            callbacks = [*callbacks, SpawnedRank()]
             if s.trainer.config.get("enable_progress_bar", True):
-                callbacks = [*callbacks, RichProgressBar(leave=False)]
+                callbacks.append(StageBar(stage))
             logger = s.logger(stage) or False
             return s.trainer.make(
                 callbacks=callbacks, logger=logger, default_root_dir=s.run_folder, **limits
@@ -389,6 +404,7 @@ class Stages:
         start = time.monotonic()
         digest = code_digest(*(CODE / part for part in code))
         folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
+        self.used[name] = folder.name
         seconds = time.monotonic() - start
         log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
@@ -417,14 +433,14 @@ def _describe(account: dict[str, Any]) -> None:
             account[domain],
             *(f"{left[what]:,}" for what in ("users", "items", "interactions")),
         )
+    log.info(
+        "           shared: %s users, %s items",
+        f"{account['shared_users']:,}",
+        f"{account['shared_items']:,}",
+    )
     order = {
         "cut": f"{account['n_future']:,} source events after the target's test events were cut",
         "keep": "source events after the target's test events are kept",
         "unknown": "no common time: the whole source counts as past",
     }[account["order"]]
-    log.info(
-        "           shared: %s users, %s items; %s",
-        f"{account['shared_users']:,}",
-        f"{account['shared_items']:,}",
-        order,
-    )
+    log.info("           %s", order)

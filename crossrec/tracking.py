@@ -13,6 +13,12 @@ from crossrec.evaluation.tables import addresses, markdown
 KINDS = ("csv", "tensorboard", "wandb")
 
 
+class StageCurves(WandbLogger):
+    """Curves of one stage, with addresses like those of metrics: source/valid/ndcg@10."""
+
+    LOGGER_JOIN_CHAR = "/"
+
+
 def logger_factory(kind: str, folder: Path, wandb_run: Any) -> Callable[[str], Logger]:
     """Makes the logger of each training stage.
 
@@ -25,7 +31,7 @@ def logger_factory(kind: str, folder: Path, wandb_run: Any) -> Callable[[str], L
 
     def make(stage: str) -> Logger:
         if kind == "wandb":
-            return WandbLogger(experiment=wandb_run, prefix=stage, save_dir=folder)
+            return StageCurves(experiment=wandb_run, prefix=stage, save_dir=folder)
         if kind == "tensorboard":
             return TensorBoardLogger(folder, name="tensorboard", version=stage)
         return CSVLogger(folder, name="curves", version=stage)
@@ -51,7 +57,7 @@ def mirror(
     if isinstance(logger, WandbLogger):
         logger.experiment.log(metrics)
         table = results.values
-        logger.log_table("results", columns=table.columns, data=[list(r) for r in table.rows()])
+        logger.log_table("table", columns=table.columns, data=[list(r) for r in table.rows()])
         for plot in plots:
             logger.log_image(plot.stem, [str(plot)])
     elif isinstance(logger, TensorBoardLogger):

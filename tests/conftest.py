@@ -1,12 +1,20 @@
 """Fixtures that many tests share."""
 
+import logging
 import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
 
+from crossrec import train
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
 from crossrec.data.pair import DomainPair, align
 from crossrec.data.splits import leave_one_out
@@ -52,3 +60,64 @@ def small_pair() -> DomainPair:
         return domain, leave_one_out(events, seed=0), items
 
     return align(table("home"), table("tech"), "cut", TIMESTAMP)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit code, and what it wrote to stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ran]]:
+    """`python -m crossrec.train`, in this process: the torch that is loaded need not load again."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # the command sets both: put back what was
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
+    on_sigterm, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads only wait for each other over tensors as small as these
+    loggers = [logging.getLogger(), logging.getLogger("crossrec.errors")]
+    handlers = [logger.handlers[:] for logger in loggers]
+
+    def run(*overrides: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["crossrec.train", *map(str, overrides)])
+        GlobalHydra.instance().clear()
+        capsys.readouterr()
+        code: object = 0
+        try:
+            train.command()
+        except SystemExit as stop:
+            code = stop.code
+        wrote = capsys.readouterr()
+        said = f"{code}\n" if isinstance(code, str) else ""  # as the interpreter would print it
+        return Ran(1 if said else int(str(code or 0)), wrote.out, wrote.err + said)
+
+    yield run
+    for logger, before in zip(loggers, handlers, strict=True):
+        for opened in set(logger.handlers) - set(before):
+            opened.close()
+        logger.handlers = before
+    signal.signal(signal.SIGTERM, on_sigterm)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides that make the main job a matter of a second: few shoppers, ids only, two epochs."""
+    sizes = {"users": 90, "shared_users": 60, "items": 30}
+    return [
+        "+experiment=home_to_electronics",
+        *(
+            f"+data.reader.sizes.{domain}.{name}={value}"
+            for domain in ("home", "electronics")
+            for name, value in sizes.items()
+        ),
+        "encoder=none",
+        "pretraining=off",
+        "trainer.max_epochs=2",
+        f"paths.data={tmp_path_factory.mktemp('data')}",
+    ]

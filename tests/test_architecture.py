@@ -17,7 +17,18 @@ PACKAGE, CONF = REPOSITORY / "crossrec", REPOSITORY / "conf"
 
 # From top to bottom; groups of one layer know nothing of each other.
 LAYERS: list[list[set[str]]] = [
-    [{"train", "sweep", "report", "tracking", "run_record"}],
+    [
+        {
+            "train",
+            "sweep",
+            "report",
+            "tracking",
+            "run_record",
+            "configuration",
+            "checks",
+            "rehearsal",
+        }
+    ],
     [{"stages", "recommend", "judging", "scoring", "settings"}],
     [{"training"}],
     [{"transfer"}],
@@ -26,16 +37,16 @@ LAYERS: list[list[set[str]]] = [
     [{"evaluation"}],
     [{"losses"}, {"data.columns"}],
 ]
-FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
+FOR_ALL = {"errors", "artifacts", "annotations", ""}  # "" is crossrec itself: its version
 
 # A package, and the modules that may import it.
 RESERVED = {
-    "hydra": ("train", "sweep"),
-    "omegaconf": ("train", "sweep"),
+    "hydra": ("train", "sweep", "configuration"),
+    "omegaconf": ("train", "sweep", "configuration"),
     "wandb": ("train", "sweep"),
     "lightning": (
-        "train",
         "tracking",
+        "rehearsal",
         "stages",
         "training",
         "data.domain",

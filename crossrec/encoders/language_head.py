@@ -1,4 +1,4 @@
-"""The language-modelling side of a model: which objective it serves, and its head."""
+"""The language-modeling side of a model: which objective it serves, and its head."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def objective_of(model_folder: Path) -> str:
 
 
 def open_with_head(model_folder: Path, objective: str, seed: int) -> tuple[PreTrainedModel, bool]:
-    """The folder's network with its language-modelling head, float32, without dropout.
+    """The folder's network with its language-modeling head, float32, without dropout.
 
     A head that the folder lacks is drawn from `seed`.
 

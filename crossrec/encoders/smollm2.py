@@ -72,7 +72,7 @@ def _download(folder: Path) -> Path:
 def _convert(gguf: Path, folder: Path) -> None:
     source, file = gguf.parent, gguf.name
     network = AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32)
-    # The opened model counts as quantised and refuses to be saved: hand its weights to a plain one.
+    # The opened model counts as quantized and refuses to be saved: hand its weights to a plain one.
     with torch.device("meta"):
         config = AutoConfig.from_pretrained(source, gguf_file=file)
         plain = AutoModelForCausalLM.from_config(config)

@@ -73,7 +73,7 @@ def corpus(
     fields: Sequence[str] = TEXT_FIELDS,
     max_chars: int = 1000,
 ) -> list[str]:
-    """The unlabelled texts that a language model is pretrained on: items and their reviews.
+    """The unlabeled texts that a language model is pretrained on: items and their reviews.
 
     Args:
         items: the items of one or more domains.

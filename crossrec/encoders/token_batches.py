@@ -1,4 +1,4 @@
-"""Token sequences -> batches for masked or causal language modelling.
+"""Token sequences -> batches for masked or causal language modeling.
 
 A batch is (ids, attention, targets), each (texts, length): a target is the token to predict at
 that position, or NO_TARGET.
@@ -48,7 +48,7 @@ class TokenBatches(Dataset[Batch]):
         tokens: token ids of each text.
         plan: which texts are in each batch, as `plan_batches` or `length_buckets` give it.
         tokenizer: names the special tokens; needs a mask token where `mask_share` is given.
-        mask_share: share of tokens to predict in masked modelling; None for causal modelling.
+        mask_share: share of tokens to predict in masked modeling; None for causal modeling.
         seed: of the masks.
     """
 

@@ -20,7 +20,7 @@ def whiten(
         vectors: content vectors, (items, d).
         dim: how many directions to keep, the strongest first; None keeps all d.
         mask: (items,) True where the item has content; other rows do not count and come out zero.
-        eps: regularisation, as a share of the largest variance.
+        eps: regularization, as a share of the largest variance.
 
     Returns:
         (items, dim) float32. Each direction's sign is fixed by making its largest loading positive.

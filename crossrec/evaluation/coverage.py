@@ -1,4 +1,4 @@
-"""How much of the catalogue all lists together show: the one metric that is no user's own."""
+"""How much of the catalog all lists together show: the one metric that is no user's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from crossrec.evaluation.significance import Estimate, t_quantile
 
 
 def coverage(lists: np.ndarray, n_items: int, confidence: float = 0.95) -> Estimate:
-    """Distinct recommended items / catalogue (Herlocker et al., TOIS 2004), with an interval.
+    """Distinct recommended items / catalog (Herlocker et al., TOIS 2004), with an interval.
 
     Coverage is no mean over users. Resampling users would draw only 63% of them and so lie below
     the estimate; the delete-one jackknife does not, has a closed form and needs no seed: leaving
@@ -17,7 +17,7 @@ def coverage(lists: np.ndarray, n_items: int, confidence: float = 0.95) -> Estim
 
     Args:
         lists: (U, k) item codes; -1 is no item.
-        n_items: size of the catalogue.
+        n_items: size of the catalog.
         confidence: of the t interval, cut to [0, 1].
     """
     n_users = len(lists)

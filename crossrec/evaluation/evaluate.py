@@ -59,7 +59,7 @@ class Panel:
 
     @property
     def n_items(self) -> int:
-        """Size of the target catalogue."""
+        """Size of the target catalog."""
         return len(self.train_counts)
 
     def evaluate(

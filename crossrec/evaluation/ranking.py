@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crossrec.data.columns import PAD
 from crossrec.evaluation.blocks import ranks_of, top_k
 
 ScoreBlock = Callable[[slice], Tensor]
-PAD = -1
+
 CACHE_BYTES = 4 << 20  # a block that stays in a processor's cache is ranked 1.5 times faster,
-BLOCK_BYTES = 16 << 20  # but in large catalogues it would hold too few
+BLOCK_BYTES = 16 << 20  # but in large catalogs it would hold too few
 BLOCK_QUERIES = 256  # queries to be worth the calls
 GPU_BYTES = 256 << 20
 
@@ -75,7 +76,7 @@ class Ranking:
     top_scores: Tensor
 
 
-def factorised(user_vectors: Tensor, item_vectors: Tensor) -> ScoreBlock:
+def factorized(user_vectors: Tensor, item_vectors: Tensor) -> ScoreBlock:
     """Scores of an inner-product model: user_vectors (U, d), item_vectors (n_items, d).
 
     Row u belongs to query u. The block that it returns is written over by the next call.
@@ -107,12 +108,12 @@ def rank(
     Args:
         score_block: rows -> (rows, n_items) floating-point scores of the queries in the slice.
         queries: whom to ask about, what to leave out and what to look for.
-        n_items: size of the catalogue; codes 0 .. n_items - 1 are ranked.
+        n_items: size of the catalog; codes 0 .. n_items - 1 are ranked.
         k: length of the lists.
         block: queries at a time; None fits blocks to the cache (or to the accelerator).
 
     Raises:
-        ValueError: an item code is outside the catalogue, a held-out item is also seen or is
+        ValueError: an item code is outside the catalog, a held-out item is also seen or is
             listed twice, or the scores have another shape.
     """
     _check_codes(queries, n_items)

@@ -49,7 +49,7 @@ class RatingCalibration:
 
     Popularity, kNN and models with a softmax or BPR loss give scores, not ratings. To let them
     stand in the rating columns, a rating is predicted as a linear function of the user's and the
-    item's damped mean train rating and the model's standardised score, fitted by ridge least
+    item's damped mean train rating and the model's standardized score, fitted by ridge least
     squares on validation events and never on test. So the columns of such a model say what its
     score adds to the two means, which do most of the work; a model trained on ratings predicts
     them itself and is not calibrated.
@@ -76,7 +76,7 @@ class RatingCalibration:
     ) -> RatingCalibration:
         """From validation events: all (E,), one entry an event; unrated events (NaN) do not count.
 
-        The intercept is not penalised. A score that is constant, or not finite, adds nothing.
+        The intercept is not penalized. A score that is constant, or not finite, adds nothing.
 
         Raises:
             ValueError: no validation event has a rating.
@@ -87,25 +87,25 @@ class RatingCalibration:
         usable = scores[rated & np.isfinite(scores)].astype(np.float64)
         mean = float(usable.mean()) if len(usable) else 0.0
         std = float(usable.std()) if len(usable) else 0.0
-        standard = _standardise(scores[rated], mean, std)
+        standard = _standardize(scores[rated], mean, std)
         x = np.stack([user_means[rated], item_means[rated], standard], axis=1)  # (E, 3)
         y = ratings[rated].astype(np.float64)
-        centre = x.mean(axis=0)
-        gram = (x - centre).T @ (x - centre) + RIDGE * np.eye(3)
-        slopes = np.linalg.solve(gram, (x - centre).T @ (y - y.mean()))
-        return cls(np.r_[y.mean() - centre @ slopes, slopes], mean, std, scale)
+        center = x.mean(axis=0)
+        gram = (x - center).T @ (x - center) + RIDGE * np.eye(3)
+        slopes = np.linalg.solve(gram, (x - center).T @ (y - y.mean()))
+        return cls(np.r_[y.mean() - center @ slopes, slopes], mean, std, scale)
 
     def predict(
         self, user_means: np.ndarray, item_means: np.ndarray, scores: np.ndarray
     ) -> np.ndarray:
         """Predicted ratings (E,) float64 within the scale, one an event."""
-        standard = _standardise(scores, self.score_mean, self.score_std)
+        standard = _standardize(scores, self.score_mean, self.score_std)
         intercept, user, item, score = self.weights
         predicted = intercept + user * user_means + item * item_means + score * standard
         return predicted.clip(*self.scale)
 
 
-def _standardise(scores: np.ndarray, mean: float, std: float) -> np.ndarray:
+def _standardize(scores: np.ndarray, mean: float, std: float) -> np.ndarray:
     if std == 0:
         return np.zeros(len(scores))
     standard = (scores.astype(np.float64) - mean) / std

@@ -22,7 +22,7 @@ def write_results(
     """Write results.csv, results.md, comparisons.csv, metrics.json and per_user.parquet.
 
     metrics.json nests models / MODEL / USERS / METRIC and holds the caption, the size of the
-    catalogue and of the user groups, so that the tables can be rebuilt from the folder alone.
+    catalog and of the user groups, so that the tables can be rebuilt from the folder alone.
     results.csv comes last: a folder that has it is whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,9 @@ def write_results(
     }
     (folder / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(markdown(results, caption), encoding="utf-8")
-    results.values.write_csv(folder / "results.csv")
+    partial = folder / ".results.csv"
+    results.values.write_csv(partial)
+    partial.replace(folder / "results.csv")
 
 
 def read_values(path: Path) -> pl.DataFrame:

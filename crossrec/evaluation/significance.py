@@ -1,6 +1,6 @@
 """How sure a number is: t intervals, paired tests, Holm's correction.
 
-A metric that is no mean over users (RMSE over events, say) is turned into one: linearised gives
+A metric that is no mean over users (RMSE over events, say) is turned into one: linearized gives
 per-user values whose mean is the metric and whose t interval is that of the delta method, so that
 one interval and one paired test serve them all.
 """
@@ -50,7 +50,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def linearised(sums: np.ndarray, counts: np.ndarray, root: bool = False) -> np.ndarray:
+def linearized(sums: np.ndarray, counts: np.ndarray, root: bool = False) -> np.ndarray:
     """Per-user values whose mean is R = sum of sums / sum of counts, or sqrt(R); (U,) float64.
 
     R + (sums_u - R * counts_u) / mean count, the influence of user u (delta method for a ratio of

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from crossrec.evaluation.coverage import coverage
-from crossrec.evaluation.significance import holm, linearised, mean_interval, paired_test
+from crossrec.evaluation.significance import holm, linearized, mean_interval, paired_test
 
 MODELS = ("popularity", "item-knn", "scratch", "zero-shot", "transferred")
 CEILING = "oracle"  # the last row; models that are not named here stand before it
@@ -122,9 +122,9 @@ def _by_user(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     values = {name: frame[name].to_numpy() for name in frame.columns if "@" in name}
     if "n_ratings" in frame.columns and frame["n_ratings"].null_count() == 0:
         n = frame["n_ratings"].to_numpy()
-        values["rmse"] = linearised(frame["squared_error"].to_numpy(), n, root=True)
-        values["mae"] = linearised(frame["absolute_error"].to_numpy(), n)
-        values["like_accuracy"] = linearised(frame["like_right"].to_numpy(), n)
+        values["rmse"] = linearized(frame["squared_error"].to_numpy(), n, root=True)
+        values["mae"] = linearized(frame["absolute_error"].to_numpy(), n)
+        values["like_accuracy"] = linearized(frame["like_right"].to_numpy(), n)
     return values
 
 

@@ -57,8 +57,8 @@ def _cells(settings: pl.DataFrame) -> tuple[list[str], list[tuple[str, list[list
     chosen = settings.filter(pl.col("metric") == metric)
     models = [model for model in MODELS if model in chosen["model"].unique()]
     varied = [name for name in ("lambda", "mu") if chosen[name].n_unique() > 1]
-    labelled = chosen["label"].str.len_chars().max() != 0
-    header = ["setting"] * labelled + [*varied, "seeds", *models, "gain", "sig. +/-"]
+    labeled = chosen["label"].str.len_chars().max() != 0
+    header = ["setting"] * labeled + [*varied, "seeds", *models, "gain", "sig. +/-"]
     blocks = []
     for users in GROUPS:
         rows = []
@@ -76,7 +76,7 @@ def _cells(settings: pl.DataFrame) -> tuple[list[str], list[tuple[str, list[list
             ]
             rows.append(
                 [
-                    *([str(label)] * labelled),
+                    *([str(label)] * labeled),
                     *("-" if first[name] is None else f"{first[name]:g}" for name in varied),
                     str(first["seeds"]),
                     *estimates,

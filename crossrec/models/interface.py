@@ -13,7 +13,7 @@ INITIAL_STD = 0.02  # of every table and weight: scores start near zero
 class Recommender(nn.Module, ABC):
     """A recommender whose score is one inner product of a user vector and an item vector.
 
-    Item codes 0 .. n_items - 1 are the domain's own catalogue, the candidates; the n_context codes
+    Item codes 0 .. n_items - 1 are the domain's own catalog, the candidates; the n_context codes
     above them are items of other domains, which occur in histories only.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours (Deshpande and Karypis, ACM TOIS 2004)."""
+"""Item-based nearest neighbors (Deshpande and Karypis, ACM TOIS 2004)."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ItemKNN:
-    """score(u, i) = sum of the similarities of i to those of u's items that have i as a neighbour.
+    """score(u, i) = sum of the similarities of i to those of u's items that have i as a neighbor.
 
     Similarity is the cosine of two items' columns, shrunk where few users support it:
     c_ij / (|c_i| |c_j| + shrinkage), and each item keeps its `n_neighbors` most similar others
@@ -36,7 +36,7 @@ class ItemKNN:
         self.block_scores = block_scores
 
     def fit(self, interactions: csr_array) -> Self:
-        """Finds every item's neighbours in the (users, items) training matrix."""
+        """Finds every item's neighbors in the (users, items) training matrix."""
         by_user = csr_array(interactions, dtype=np.float32)
         by_item = csr_array(by_user.T)  # (items, users)
         n_items = by_item.shape[0]
@@ -59,7 +59,7 @@ class ItemKNN:
         """The n_neighbors most similar items of items first, first + 1, ..., one a row."""
         owner = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)) + first
         similarity = common.data / (norms[owner] * norms[common.indices] + self.shrinkage)
-        similarity[common.indices == owner] = 0.0  # an item is no neighbour of its own
+        similarity[common.indices == owner] = 0.0  # an item is no neighbor of its own
         kept = []
         for start, end in zip(common.indptr[:-1], common.indptr[1:], strict=True):
             row = similarity[start:end]

@@ -1,4 +1,4 @@
-"""Matrix factorisation with biases (Koren, Bell and Volinsky, IEEE Computer 2009)."""
+"""Matrix factorization with biases (Koren, Bell and Volinsky, IEEE Computer 2009)."""
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class MatrixFactorization(Recommender):
         content: (n_items + n_context, d_c) content vectors, zero where an item has none; None if
             the domain has none, which leaves the ids.
         dim: d, the length of p_u and q_i.
-        use_content: whether q_i also has a linear map of the content (hybrid factorisation).
+        use_content: whether q_i also has a linear map of the content (hybrid factorization).
     """
 
     sequential = False

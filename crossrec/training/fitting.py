@@ -119,6 +119,6 @@ def _fit(
         "monitor": module.objective.monitor,
         "best": float(module.best_score),
         "best_epoch": int(module.best_epoch),
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
+        "epochs": int(module.n_epochs),
+        "steps": int(module.n_steps),
     }

@@ -1,4 +1,4 @@
-"""Continued pretraining of a language model on the domains' own unlabelled texts."""
+"""Continued pretraining of a language model on the domains' own unlabeled texts."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from crossrec.encoders.language_model import open_body, open_tokenizer
 from crossrec.encoders.quiet import quiet
 from crossrec.encoders.token_batches import TokenBatches, plan_batches
 from crossrec.errors import UserError
-from crossrec.training.language_modelling import LanguageModelPretraining
+from crossrec.training.language_modeling import LanguageModelPretraining
 
 SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 
@@ -46,7 +46,7 @@ def pretrain(
     """Train a language model for `trainer.max_steps` steps and save it.
 
     Args:
-        texts: unlabelled texts, from train data only.
+        texts: unlabeled texts, from train data only.
         model_folder: the Hugging Face folder to start from.
         output_folder: the Hugging Face folder to write; sentence-transformers' files come along.
         trainer: its max_steps bounds the work; precision, devices and loggers are its own.
@@ -61,8 +61,8 @@ def pretrain(
         trainable_layers: only the last so many layers of the body learn; None for all of it.
         pooling: how texts' vectors are made, "mean", "cls" or "last".
         meaning_weight: weight of keeping these vectors near the ones of `model_folder`; 0 is
-            language modelling alone, which makes a sentence encoder worse at similarity.
-        mask_share: share of tokens to predict in masked modelling.
+            language modeling alone, which makes a sentence encoder worse at similarity.
+        mask_share: share of tokens to predict in masked modeling.
         held_out_share: share of the texts that are never trained on and measure perplexity.
         max_held_out: most texts held out.
         seed: of held-out texts, order, masks and a fresh head.

@@ -9,7 +9,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import Batch
 from crossrec.evaluation.metrics import ndcg
-from crossrec.evaluation.ranking import factorised, rank
+from crossrec.evaluation.ranking import factorized, rank
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Cases, Objective, Rating
 
@@ -46,8 +46,11 @@ class RecommenderTraining(L.LightningModule):
         # Buffers, so that they come back from spawned ranks together with the weights.
         self.best_score: Tensor
         self.best_epoch: Tensor
+        self.n_epochs: Tensor
+        self.n_steps: Tensor
         self.register_buffer("best_score", torch.tensor(float("nan")))
-        self.register_buffer("best_epoch", torch.tensor(-1))
+        for name in ("best_epoch", "n_epochs", "n_steps"):
+            self.register_buffer(name, torch.tensor(-1))
         self._valid: list[tuple[Tensor, Tensor]] = []
 
     def loss(self, batch: Batch) -> Tensor:
@@ -64,7 +67,8 @@ class RecommenderTraining(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch of windows."""
         loss = self.loss(batch)
-        self.log("train/loss", loss, batch_size=len(batch.users), on_epoch=True, on_step=False)
+        size = len(batch.users)
+        self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -87,7 +91,7 @@ class RecommenderTraining(L.LightningModule):
         items = self._items.float()
         self._valid = []
         queries = self.domain.valid.queries(rows.cpu())
-        ranking = rank(factorised(users, items), queries, len(items), 10)
+        ranking = rank(factorized(users, items), queries, len(items), 10)
         self.valid_ndcg.update(ndcg(ranking.truth_ranks, queries.truth_offsets, 10))
         self.log("valid/ndcg@10", self.valid_ndcg, prog_bar=True)
         if isinstance(self.objective, Rating):
@@ -144,6 +148,8 @@ class BestWeights(Callback):
             pl_module.get_submodule("model").load_state_dict(self.best)
             pl_module.get_buffer("best_score").fill_(self.sign * self.score)
             pl_module.get_buffer("best_epoch").fill_(self.epoch)
+            pl_module.get_buffer("n_epochs").fill_(trainer.current_epoch)
+            pl_module.get_buffer("n_steps").fill_(trainer.global_step)
 
 
 def selection(objective: Objective, patience: int) -> list[Callback]:

@@ -4,6 +4,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
+from crossrec.errors import UserError
 from crossrec.transfer.anchor import Anchor
 
 Overlap = Literal["none", "users", "items"]
@@ -28,3 +29,23 @@ class TransferMethod(Protocol):
 
     def after_step(self, model: nn.Module, anchor: Anchor, learning_rate: float) -> None:
         """What follows each optimizer step (a proximal operator, say), in place."""
+
+
+def check_overlap(method: TransferMethod, pair: str, shared_users: int, shared_items: int) -> None:
+    """Refuse a method whose overlap a pair of domains does not have.
+
+    Args:
+        method: what is to be run.
+        pair: what the pair is called ("home -> electronics").
+        shared_users, shared_items: how many stand in both domains.
+
+    Raises:
+        UserError: names the method, the pair and what is missing.
+    """
+    shared = {"none": 1, "users": shared_users, "items": shared_items}[method.needs]
+    if shared == 0:
+        raise UserError(
+            f"transfer method {type(method).__name__} needs {method.needs} that occur in both "
+            f"domains, but {pair} share none: choose another pair, another transfer "
+            "(transfer=l2_sp needs no overlap), or check that both name them alike"
+        )

@@ -28,7 +28,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers that knows ten words; 32 dimensions; no language-modelling head."""
+    """A BERT of two layers that knows ten words; 32 dimensions; no language-modeling head."""
     folder = tmp_path_factory.mktemp("tiny_bert")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: number for number, token in enumerate([*special, *WORDS])}

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossrec.evaluation.ranking import PAD, Queries, Ranking, factorised, rank
+from crossrec.evaluation.ranking import PAD, Queries, Ranking, factorized, rank
 
 
 def queries(seen: list[list[int]], truth: list[list[int]]) -> Queries:
@@ -94,7 +94,7 @@ def test_the_models_own_table_is_left_as_it_was():
     assert result.top_items.tolist() == [[2], [3], [3]]
 
 
-def test_many_equal_scores_are_settled_by_item_code_in_large_catalogues():
+def test_many_equal_scores_are_settled_by_item_code_in_large_catalogs():
     scores = torch.zeros(2, 5000)
     scores[0, 4000] = 1.0
     result = rank(lambda rows: scores[rows], queries([[0, 2], []], [[9], [9]]), 5000, 3)
@@ -105,7 +105,7 @@ def test_many_equal_scores_are_settled_by_item_code_in_large_catalogues():
 def test_factorised_is_the_inner_product():
     users, items = torch.randn(5, 3), torch.randn(40, 3)
     asked = queries([[]] * 5, [[i] for i in range(5)])
-    ours = rank(factorised(users, items), asked, 40, 7, block=2)
+    ours = rank(factorized(users, items), asked, 40, 7, block=2)
     expected = (users @ items.T).topk(7)
     assert torch.equal(ours.top_items, expected.indices)
     torch.testing.assert_close(ours.top_scores, expected.values)

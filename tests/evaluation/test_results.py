@@ -1,4 +1,4 @@
-"""From rankings to the results table, by hand on four users and two items of catalogue each."""
+"""From rankings to the results table, by hand on four users and two items of catalog each."""
 
 import io
 import json

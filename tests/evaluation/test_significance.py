@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crossrec.evaluation.significance import holm, linearised, mean_interval, paired_test
+from crossrec.evaluation.significance import holm, linearized, mean_interval, paired_test
 
 
 def test_mean_interval_by_hand():
@@ -73,20 +73,20 @@ def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(p_va
     assert (np.diff(np.array(adjusted)[order]) >= 0).all()
 
 
-def test_linearised_mean_is_the_ratio_and_its_root():
+def test_linearized_mean_is_the_ratio_and_its_root():
     sums, counts = np.array([4.0, 1.0, 0.0, 3.0]), np.array([2.0, 1.0, 0.0, 1.0])
-    assert linearised(sums, counts).mean() == pytest.approx(2.0)
-    assert linearised(sums, counts, root=True).mean() == pytest.approx(math.sqrt(2))
-    assert np.isnan(linearised(np.zeros(2), np.zeros(2))).all()
-    assert linearised(np.zeros(2), np.ones(2), root=True).tolist() == [0.0, 0.0]
+    assert linearized(sums, counts).mean() == pytest.approx(2.0)
+    assert linearized(sums, counts, root=True).mean() == pytest.approx(math.sqrt(2))
+    assert np.isnan(linearized(np.zeros(2), np.zeros(2))).all()
+    assert linearized(np.zeros(2), np.ones(2), root=True).tolist() == [0.0, 0.0]
 
 
-def test_linearised_with_one_event_a_user_is_the_values_themselves():
+def test_linearized_with_one_event_a_user_is_the_values_themselves():
     values = np.random.default_rng(2).random(9)
-    assert linearised(values, np.ones(9)) == pytest.approx(values)
+    assert linearized(values, np.ones(9)) == pytest.approx(values)
 
 
-def test_linearised_interval_covers_the_truth_as_often_as_it_says():
+def test_linearized_interval_covers_the_truth_as_often_as_it_says():
     """Users with 1 to 5 events and errors of their own size: 95% of intervals hold the RMSE."""
     generator = np.random.default_rng(3)
     held = 0
@@ -94,6 +94,6 @@ def test_linearised_interval_covers_the_truth_as_often_as_it_says():
         counts = generator.integers(1, 6, 200)
         own = generator.exponential(1.0, 200)  # mean squared error of a user: 1 on average
         sums = own * generator.chisquare(counts)
-        _, low, high = mean_interval(linearised(sums, counts.astype(float), root=True))
+        _, low, high = mean_interval(linearized(sums, counts.astype(float), root=True))
         held += low <= 1.0 <= high
     assert 0.91 < held / 400 < 0.98

@@ -1,4 +1,4 @@
-"""Biases, content, unknown users, and that a factorisation learns."""
+"""Biases, content, unknown users, and that a factorization learns."""
 
 import pytest
 import torch

@@ -23,7 +23,7 @@ from transformers import (
 from crossrec.encoders.encode import encode
 from crossrec.encoders.language_head import freeze_lower_layers, objective_of, open_with_head
 from crossrec.errors import UserError
-from crossrec.training.language_modelling import ramp_and_cosine
+from crossrec.training.language_modeling import ramp_and_cosine
 from crossrec.training.pretraining import hold_out, pretrain
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -77,7 +77,7 @@ def bert_config() -> BertConfig:
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny sentence encoder: no language-modelling head, but a pooler and a pooling file."""
+    """A tiny sentence encoder: no language-modeling head, but a pooler and a pooling file."""
     folder = tmp_path_factory.mktemp("bert")
     torch.manual_seed(0)
     BertModel(bert_config()).save_pretrained(folder)
@@ -117,7 +117,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return AutoModel.from_pretrained(folder).state_dict()
 
 
-def test_masked_modelling_learns_what_the_texts_say(bert: Path, tmp_path: Path) -> None:
+def test_masked_modeling_learns_what_the_texts_say(bert: Path, tmp_path: Path) -> None:
     measures = pretrain(
         TEXTS,
         bert,
@@ -147,7 +147,7 @@ def test_masked_modelling_learns_what_the_texts_say(bert: Path, tmp_path: Path) 
     assert not list(tmp_path.rglob("*.bin"))
 
 
-def test_causal_modelling_learns_what_the_texts_say(gpt: Path, tmp_path: Path) -> None:
+def test_causal_modeling_learns_what_the_texts_say(gpt: Path, tmp_path: Path) -> None:
     measures = pretrain(TEXTS, gpt, tmp_path, trainer(80), learning_rate=1e-2, meaning_weight=0.0)
     assert measures["perplexity_head"] is None  # the head was there: nothing to warm up
     assert measures["perplexity_after"] < 0.4 * measures["perplexity_before"]

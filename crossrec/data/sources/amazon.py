@@ -7,7 +7,7 @@ import polars as pl
 
 from crossrec.data.download import fetch
 from crossrec.data.raw import RawDomain
-from crossrec.data.sources.amazon_formats import AmazonFile, recognise
+from crossrec.data.sources.amazon_formats import AmazonFile, recognize
 from crossrec.data.sources.lines import Lines, check_share, head, read_lines
 from crossrec.data.sources.tidy import raw_domain
 from crossrec.errors import UserError
@@ -81,10 +81,10 @@ class Amazon:
             UserError: a file is missing, of another release, or cannot be read.
         """
         files = self.files(category)
-        lines, interactions = self._read(files[0], self._recognise(files[0], _EVENTS))
+        lines, interactions = self._read(files[0], self._recognize(files[0], _EVENTS))
         items = None
         if len(files) > 1:
-            _, items = self._read(files[1], self._recognise(files[1], ("metadata",)))
+            _, items = self._read(files[1], self._recognize(files[1], ("metadata",)))
         return raw_domain(category, interactions, items, files, lines.n_lines, lines.n_malformed)
 
     def files(self, category: str) -> tuple[Path, ...]:
@@ -100,7 +100,7 @@ class Amazon:
             )
         events = self._find(category, _REVIEWS) or self._fetch(category, REVIEWS_URL)
         metadata = self._find(category, _METADATA)
-        if metadata is None and self._recognise(events, _EVENTS).kind == "reviews":
+        if metadata is None and self._recognize(events, _EVENTS).kind == "reviews":
             metadata = self._fetch(category, METADATA_URL)
         return (events,) if metadata is None else (events, metadata)
 
@@ -137,10 +137,10 @@ class Amazon:
             f"{target.parent} as {target.name}, or use simulated data: data=marketplace."
         )
 
-    def _recognise(self, path: Path, kinds: tuple[str, ...]) -> AmazonFile:
+    def _recognize(self, path: Path, kinds: tuple[str, ...]) -> AmazonFile:
         """What the file is by the first of its lines that says so."""
         first = head(path, _LINES_TO_RECOGNISE)
-        file = next(filter(None, (recognise(line, self.reviews) for line in first)), None)
+        file = next(filter(None, (recognize(line, self.reviews) for line in first)), None)
         if file is None or file.kind not in kinds:
             found = f"Amazon {file.release} {file.kind}" if file else f"{(first or [''])[0][:80]!r}"
             raise UserError(

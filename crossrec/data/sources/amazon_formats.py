@@ -54,14 +54,14 @@ class AmazonFile:
     tidy: Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def recognise(line: str, with_text: bool = True) -> AmazonFile | None:
+def recognize(line: str, with_text: bool = True) -> AmazonFile | None:
     """What kind of file has such a line; None if it is of no Amazon release.
 
     `with_text` says whether the text of reviews is to be read.
     """
     fields = parse_object(line, literals=True)
     if fields is None:
-        return _recognise_ratings([field.strip() for field in line.split(",")])
+        return _recognize_ratings([field.strip() for field in line.split(",")])
     if {"user_id", "parent_asin", "rating"} <= fields.keys():
         return _reviews("2023", with_text)
     if {"reviewerID", "asin", "overall"} <= fields.keys():
@@ -75,7 +75,7 @@ def recognise(line: str, with_text: bool = True) -> AmazonFile | None:
     return None
 
 
-def _recognise_ratings(fields: list[str]) -> AmazonFile | None:
+def _recognize_ratings(fields: list[str]) -> AmazonFile | None:
     if fields == ["user_id", "parent_asin", "rating", "timestamp"]:
         return _ratings("2023", _RATINGS, has_header=True)
     if len(fields) != 4:

@@ -253,7 +253,7 @@ def test_reviews_may_be_left_out(tmp_path: Path) -> None:
     assert events.drop("review").equals(with_text.drop("review"))
 
 
-def test_the_release_is_recognised_by_its_fields_not_by_its_name(tmp_path: Path) -> None:
+def test_the_release_is_recognized_by_its_fields_not_by_its_name(tmp_path: Path) -> None:
     put(tmp_path / "Toys.json.gz", dumped(REVIEW_2014))
     with pytest.raises(UserError, match=r"reviews of Amazon 2014, but Amazon 2018.*amazon2014"):
         reader("2018", tmp_path).read("Toys")

@@ -73,14 +73,14 @@ def test_all_formats_give_the_same_tables(
         put(folder / ending, ending, frame, items)
         read.append(Tables(str(folder)).read(ending))
     for raw in read:
-        table, catalogue = raw.interactions.collect(), raw.items.collect()
+        table, catalog = raw.interactions.collect(), raw.items.collect()
         assert table.columns == list(INTERACTION_COLUMNS)
         assert table.select(frame.columns).rows() == frame.rows()
-        assert catalogue.columns == list(ITEM_COLUMNS)
+        assert catalog.columns == list(ITEM_COLUMNS)
         first = items.unique(ITEM, keep="first", maintain_order=True)
-        known = catalogue.head(first.height)
+        known = catalog.head(first.height)
         assert known.select(ITEM, TITLE, "categories").rows() == first.drop("unused").rows()
-        added = catalogue.tail(catalogue.height - first.height)
+        added = catalog.tail(catalog.height - first.height)
         assert added[ITEM].to_list() == sorted(set(frame[ITEM]) - set(first[ITEM]))
         assert (raw.n_lines, raw.n_malformed) == (len(events), 0)
 

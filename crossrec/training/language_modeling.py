@@ -1,4 +1,4 @@
-"""Masked and causal language modelling as a LightningModule."""
+"""Masked and causal language modeling as a LightningModule."""
 
 import copy
 import math
@@ -34,14 +34,14 @@ class LanguageModelPretraining(lightning.LightningModule):
 
     drift = mean over texts of 1 - cos(v, v0): v is the pooled vector that the network gives the
     (masked) text, v0 the one that the network gave the whole text before pretraining. Language
-    modelling alone moves a sentence encoder away from what it knew of meaning; the second term
+    modeling alone moves a sentence encoder away from what it knew of meaning; the second term
     holds it there, and asks it to know the meaning also where words are missing.
 
     The vocabulary projection is the dearest layer of a small model: it sees only the positions
     that are to be predicted.
 
     Args:
-        network: a transformers network with a language-modelling head.
+        network: a transformers network with a language-modeling head.
         held_out: batches that measure perplexity, never trained on.
         learning_rate: peak for the body.
         head_learning_rate: peak for the head.

@@ -1,0 +1,150 @@
+"""What a configuration may say, checked before any work is done: its keys and values.
+
+Nothing here is heavy to import: a slip of the hand is answered at once.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossrec.annotations import is_number, is_whole
+from crossrec.errors import UserError
+
+INF = float("inf")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be, in words and as a predicate."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def whole(least: int, most: int | None = None) -> Rule:
+    """A whole number within bounds."""
+    upto = f" and <= {most}" if most is not None else ""
+    return Rule(
+        f"a whole number >= {least}{upto}",
+        lambda v: is_whole(v) and v >= least and (most is None or v <= most),
+    )
+
+
+def number(least: float, most: float = INF, ends: bool = True) -> Rule:
+    """A finite number within bounds; `ends` says whether the bounds are inside."""
+    above, below = (">= ", "<= ") if ends else ("> ", "< ")
+    bounds = [f"{above}{least:g}"] * (least > -INF) + [f"{below}{most:g}"] * (most < INF)
+    return Rule(
+        " ".join(["a number", " and ".join(bounds)]).strip(),
+        lambda v: (
+            is_number(v) and abs(v) < INF and (least <= v <= most if ends else least < v < most)
+        ),
+    )
+
+
+def one_of(*allowed: str) -> Rule:
+    """One of some words."""
+    return Rule(f"one of {', '.join(allowed)}", lambda v: v in allowed)
+
+
+def some(rule: Rule) -> Rule:
+    """A list, not empty, of such values."""
+    return Rule(
+        f"a list, each {rule.expected}",
+        lambda v: isinstance(v, list) and len(v) > 0 and all(map(rule.holds, v)),
+    )
+
+
+def perhaps(rule: Rule) -> Rule:
+    """Such a value, or null."""
+    return Rule(f"{rule.expected}, or null", lambda v: v is None or rule.holds(v))
+
+
+TEXT = Rule("text", lambda v: isinstance(v, str) and v != "")
+TRUTH = Rule("true or false", lambda v: isinstance(v, bool))
+SHARE = number(0, 1)
+PAIR = some(number(-INF))
+RULES = {
+    "name": TEXT,
+    "seed": whole(0, 2**32 - 1),
+    "paths.data": TEXT,
+    "paths.artifacts": TEXT,
+    "data.source": TEXT,
+    "data.target": TEXT,
+    "recommend.top_n": whole(1),
+    "split.cold_at_most": whole(0),
+    "split.source_after_test": one_of("cut", "keep"),
+    "split.cut_at": one_of("user", "global"),
+    "data.rating_scale": perhaps(
+        Rule("[lowest, highest]", lambda v: PAIR.holds(v) and len(v) == 2 and v[0] < v[1])
+    ),
+    "data.position_spans_domains": TRUTH,
+    "encoder.max_length": whole(4),
+    "encoder.batch_tokens": whole(1),
+    "encoder.dtype": one_of("float32", "bfloat16", "float16"),
+    "encoder.pooling": one_of("auto", "mean", "cls", "last"),
+    "encoder.whiten_dim": perhaps(whole(1)),
+    "pretraining.enabled": TRUTH,
+    "pretraining.objective": one_of("auto", "masked", "causal"),
+    "pretraining.max_steps": whole(1),
+    "pretraining.batch_tokens": whole(1),
+    "pretraining.max_length": whole(4),
+    "pretraining.learning_rate": number(0, ends=False),
+    "pretraining.head_learning_rate": number(0, ends=False),
+    "pretraining.meaning_weight": number(0),
+    "pretraining.head_share": SHARE,
+    "pretraining.warmup_share": SHARE,
+    "pretraining.trainable_layers": perhaps(whole(0)),
+    "pretraining.mask_share": number(0, 1, ends=False),
+    "pretraining.held_out_share": number(0, 1, ends=False),
+    "pretraining.max_held_out": whole(1),
+    "model.dim": whole(1),
+    "model.hidden": whole(1),
+    "model.n_layers": whole(1),
+    "model.n_heads": whole(1),
+    "model.max_history": whole(1),
+    "model.dropout": Rule("a number >= 0 and < 1", lambda v: SHARE.holds(v) and v < 1),
+    "objective.n_negatives": whole(1),
+    "training.learning_rate": number(0, ends=False),
+    "training.weight_decay": number(0),
+    "training.events_per_batch": whole(1),
+    "training.patience": whole(1),
+    "trainer.max_epochs": whole(1),
+    "evaluation.ks": some(whole(1)),
+    "evaluation.like_at": number(-INF),
+    "logger.name": one_of("csv", "tensorboard", "wandb"),
+}
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Hold the values of a resolved configuration against RULES, where it has them.
+
+    Raises:
+        UserError: names the key, what was expected and what was found.
+    """
+    for key, rule in RULES.items():
+        node: Any = config
+        *groups, name = key.split(".")
+        for group in groups:
+            node = node.get(group, {})
+        if name in node and not rule.holds(node[name]):
+            raise UserError(f"{key} must be {rule.expected}, got {node[name]!r}")
+
+
+def check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a key that nothing would read.
+
+    Raises:
+        UserError: names the key and the nearest known one, or all of them.
+    """
+    known = sorted(known)
+    for key in given:
+        if key not in known:
+            raise UserError(f"{where} has no setting {key!r}; {nearest(key, known)}")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """ "did you mean ...?", or a list of what there is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"

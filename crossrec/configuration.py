@@ -1,0 +1,142 @@
+"""From what was written in YAML and on the command line to the settings of a run."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+from crossrec.annotations import check_types
+from crossrec.checks import check_keys, check_values, nearest
+from crossrec.errors import UserError
+from crossrec.settings import Part, Settings
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def check_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
+    """Refuse what is missing, what nothing would read, and values out of range.
+
+    Components refuse unknown keys themselves (see `part`); the other groups would swallow them.
+
+    Raises:
+        UserError: names the key, and what there is or what was expected.
+    """
+    if missing := sorted(OmegaConf.missing_keys(cfg)):
+        written = " ".join(f"{key}=..." for key in missing)
+        raise UserError(f"{' and '.join(missing)} must be given: write {written}")
+    chosen = {group: option for group, option in choices.items() if not group.startswith("hydra")}
+    known = {*OmegaConf.load(CONF / "train.yaml"), *chosen} - {"defaults", "hydra"}
+    check_keys("the command", cfg, known)
+    for group, option in chosen.items():
+        file = CONF / group / f"{option}.yaml"
+        if group in cfg and "_target_" not in cfg[group] and file.exists():
+            check_keys(f"{group}={option}", cfg[group], OmegaConf.load(file))
+    check_values(plain(cfg))
+
+
+def compose(cfg: DictConfig, folder: Path) -> Settings:
+    """Settings of a configuration, without a logger; each component is made once, for nothing.
+
+    Raises:
+        UserError: a key that its component does not take, or a value that it refuses.
+    """
+    scratch = OmegaConf.load(CONF / "transfer" / "scratch.yaml")
+    # What is refused is told now, not after an hour of training; the quickest to import go first.
+    reader = part("data.reader", cfg.data.reader)
+    reader.make()
+    transfer = part("transfer", cfg.transfer.method)
+    transfer.make()
+    settings = Settings(
+        seed=cfg.seed,
+        run_folder=folder,
+        artifacts=Path(cfg.paths.artifacts),
+        data={key: value for key, value in plain(cfg.data).items() if key != "reader"},
+        protocol={key: value for key, value in plain(cfg.split).items() if key != "function"},
+        reader=reader,
+        cleaning=part("cleaning", cfg.cleaning),
+        split=part("split.function", cfg.split.function),
+        model=part("model", cfg.model),
+        objective=part("objective", cfg.objective),
+        transfer=transfer,
+        scratch=part("transfer", scratch.method),
+        trainer=part("trainer", cfg.trainer),
+        encoder=plain(cfg.encoder),
+        pretraining=plain(cfg.pretraining),
+        training=plain(cfg.training),
+        evaluation=plain(cfg.evaluation),
+        recommend=plain(cfg.recommend),
+        logger=lambda stage: None,
+    )
+    from crossrec.rehearsal import check_evaluation, check_model, check_trainer
+    from crossrec.training.ranks import hush
+
+    hush()
+    settings.objective.make()
+    check_evaluation(settings.evaluation)
+    check_model(settings.model, reads_text=settings.encoder["model"] is not None)
+    check_trainer(settings.trainer)
+    return settings
+
+
+def part(name: str, node: Any) -> Part:
+    """A component of a configuration node that has a `_target_`.
+
+    Raises:
+        UserError: the target does not exist, or does not take a key or a value.
+    """
+    try:
+        make = hydra.utils.instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        raise UserError(f"{name}: {in_one_line(error)}") from error
+    check_keys(name, make.keywords, inspect.signature(make.func).parameters)
+    written: Any = OmegaConf.to_container(node, resolve=False)
+    # A value that stands elsewhere (${transfer.lambda}) is called by the name that users know.
+    names = {
+        key: link[1]
+        if (link := re.fullmatch(r"\$\{(.+)\}", str(written[key])))
+        else f"{name}.{key}"
+        for key in make.keywords
+    }
+    check_types(make.func, make.keywords, names)
+    return Part(plain(node), make)
+
+
+def plain(node: Any) -> Any:
+    """A configuration node as plain Python values, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def explain(error: HydraException, arguments: list[str]) -> str:
+    """Why the command could not be composed, in one line, with the nearest thing there is."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return f"there is no {group}={option}; {nearest(option, error.options)}"
+    wrong = re.match(r"Could not override '([^']+)'", str(error))
+    if wrong is None:
+        return in_one_line(error)
+    key = wrong[1]
+    if (CONF / key).is_dir():
+        return f"{key} has no default to replace: write +{key}=..."
+    rest = [given for given in arguments if "=" in given and key not in given]
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            node = hydra.compose("train", rest)
+    except HydraException:
+        return f"there is no setting {key}"
+    above = ""
+    for name in key.split("."):
+        if not OmegaConf.is_dict(node) or name not in node:
+            break
+        node, above = node[name], f"{above}{name}."
+    known = [above + str(name) for name in node] if OmegaConf.is_dict(node) else []
+    return f"there is no setting {key}; {nearest(above + name, known)}"
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's message without its line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,78 @@
+"""Components made once for nothing, so that what they refuse is told before any training."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from crossrec.checks import nearest
+from crossrec.errors import UserError
+from crossrec.evaluation.evaluate import BEYOND
+from crossrec.evaluation.metrics import METRICS
+from crossrec.settings import Part
+
+
+def check_evaluation(evaluation: dict[str, Any]) -> None:
+    """Refuse metrics that do not exist.
+
+    Raises:
+        UserError: names the metric and the nearest one that exists.
+    """
+    for key, known in (("metrics", list(METRICS)), ("beyond", list(BEYOND))):
+        names = evaluation[key]
+        if not isinstance(names, list):
+            raise UserError(f"evaluation.{key} must be a list of {', '.join(known)}, got {names!r}")
+        for name in names:
+            if name not in known:
+                raise UserError(
+                    f"evaluation.{key}: there is no metric {name!r}; {nearest(str(name), known)}"
+                )
+
+
+def check_model(model: Part, reads_text: bool) -> None:
+    """Make a model of two items.
+
+    Raises:
+        UserError: its constructor refuses a value.
+    """
+    content = torch.zeros(2, 4) if reads_text else None
+    try:
+        model.make(n_users=1, n_items=1, n_context=1, content=content)
+    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+        raise UserError(f"model: {' '.join(str(error).split())}") from error
+
+
+def check_trainer(trainer: Part) -> None:
+    """Refuse devices that are not there, and strategies that start the whole command again.
+
+    Raises:
+        UserError: says what there is, or what to use instead.
+    """
+    accelerator, devices = trainer.config["accelerator"], trainer.config["devices"]
+    strategy = str(trainer.config["strategy"])
+    on_gpu = accelerator in ("gpu", "cuda")
+    there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
+    kind = "GPUs" if on_gpu else "processor cores"
+    if on_gpu and there == 0:
+        raise UserError(
+            f"trainer.accelerator={accelerator}, but torch {torch.__version__} sees no GPU here: "
+            f"use trainer{'.accelerator' * ('spawn' in strategy)}=cpu"
+        )
+    several = not (isinstance(devices, int) and devices == 1)
+    if isinstance(devices, int) and devices > there:
+        raise UserError(f"trainer.devices={devices}, but there are {there} {kind} here")
+    if strategy.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in strategy:
+        raise UserError(
+            f"trainer.strategy={strategy} starts this whole command again in every rank; use "
+            "trainer=ddp, which spawns ranks inside each training stage"
+        )
+    if several and isinstance(devices, int) and strategy == "auto":
+        raise UserError(
+            f"trainer.devices={devices} needs trainer=ddp (with trainer.accelerator=cpu for "
+            "processes on this processor)"
+        )
+    try:
+        trainer.make(logger=False)
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
