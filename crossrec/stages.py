@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import polars as pl
-import torch
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 import crossrec
@@ -20,12 +17,10 @@ from crossrec.artifacts import ArtifactStore, code_digest
 from crossrec.data.columns import SPLIT
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
-from crossrec.data.prepared import load_pair, prepare, read_account
-from crossrec.encoders.encode import encode
+from crossrec.data.prepared import describe, load_pair, prepare, read_account, read_tables
+from crossrec.encoders.content import Content, read_content, write_content
 from crossrec.encoders.language_model import LanguageModel, file_digest, weights_digest
 from crossrec.encoders.text import compose, corpus
-from crossrec.encoders.whitening import whiten
-from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.judging import baselines, carried, judge, oracle, trained
 from crossrec.models.interface import Recommender
@@ -41,6 +36,9 @@ from crossrec.transfer.method import check_overlap
 
 log = logging.getLogger(__name__)
 CODE = Path(crossrec.__file__).parent
+DOMAINS = ("source", "target")
+PLACES = ("folder", "download")  # where files lie is no input: what is in them is
+SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")  # nor what is shown
 TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
 
 
@@ -81,21 +79,6 @@ class Outcome:
     validation: dict[str, float]
     fingerprint: str
     artifacts: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Content:
-    """Content vectors of both catalogs, (n_items, d_c) each, or None without an encoder."""
-
-    source: Tensor | None
-    target: Tensor | None
-    artifact: str | None
-
-    def of(self, domain: Domain) -> Tensor | None:
-        """Vectors of the target's items and, where its histories hold them, the source's."""
-        if self.source is None or self.target is None or domain.n_context == 0:
-            return self.target
-        return torch.cat([self.target, self.source])
 
 
 @dataclass(frozen=True)
@@ -144,15 +127,18 @@ class Stages:
 
         inputs = {
             "files": [file_digest(file) for file in files],
-            "data": s.data,
-            "reader": s.reader.config,
+            "reader": {k: v for k, v in s.reader.config.items() if k not in PLACES},
+            "names": [Path(name).name for name in names],
+            "rating_scale": s.data["rating_scale"],
+            "position_spans_domains": s.data["position_spans_domains"],
             "cleaning": s.cleaning.config,
             "split": s.split.config,
             "protocol": {k: s.protocol[k] for k in ("source_after_test", "cut_at")},
             "seed": s.seed,
         }
         folder = self._stage("collect", ("data",), inputs, make)
-        _describe(read_account(folder))
+        for line in describe(read_account(folder)):
+            log.info("           %s", line)
         return folder
 
     def pretrain(self, data: Path) -> LanguageModel | None:
@@ -168,7 +154,7 @@ class Stages:
         options = {k: v for k, v in s.pretraining.items() if k not in ("enabled", "max_steps")}
 
         def make(folder: Path) -> None:
-            domains = [_tables(data, name) for name in ("source", "target")]
+            domains = [read_tables(data, name) for name in DOMAINS]
             train = pl.concat([events.filter(pl.col(SPLIT) == "train") for events, _ in domains])
             texts = corpus(pl.concat([items for _, items in domains]), train)
             limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
@@ -199,43 +185,19 @@ class Stages:
         if language_model is None:
             return Content(None, None, None)
         s = self.settings
-        options = {k: s.encoder[k] for k in ("max_length", "batch_tokens", "dtype")}
-        whiten_dim = s.encoder["whiten_dim"]
+        options = {k: s.encoder[k] for k in ("whiten_dim", "max_length", "batch_tokens", "dtype")}
 
         def make(folder: Path) -> None:
-            texts = [compose(_tables(data, name)[1]) for name in ("source", "target")]
-            if all(text is None for part in texts for text in part):
-                raise UserError(
-                    "no item of either domain has text for the language model to read (a title, "
-                    "categories or keywords): use encoder=none"
-                )
-            vectors, mask = encode(
-                texts[0] + texts[1],
-                language_model.folder,
-                language_model.pooling,
-                device=self._device,
-                **options,
-            )
-            if whiten_dim is not None:
-                vectors = whiten(vectors, whiten_dim, mask)
-            vectors /= np.linalg.norm(vectors[mask], axis=1).mean()
-            parts = np.split(vectors, [len(texts[0])])
-            save_file(
-                dict(zip(("source", "target"), parts, strict=True)), folder / "content.safetensors"
-            )
+            source, target = (compose(read_tables(data, name)[1]) for name in DOMAINS)
+            write_content(folder, source, target, language_model, device=self._device, **options)
 
         inputs = {
             "data": data.name,
             "model": weights_digest(language_model.folder),
             "pooling": language_model.pooling,
-            "whiten_dim": whiten_dim,
             **options,
         }
-        folder = self._stage("encode", ("encoders",), inputs, make)
-        vectors = load_file(folder / "content.safetensors")
-        return Content(
-            torch.from_numpy(vectors["source"]), torch.from_numpy(vectors["target"]), folder.name
-        )
+        return read_content(self._stage("encode", ("encoders",), inputs, make))
 
     def train_source(self, data: Path, pair: DomainPair, content: Content) -> Path:
         """The recommender on the source domain: W_s."""
@@ -260,7 +222,7 @@ class Stages:
             s = self.settings
             carry = method.make()
             domain = pair.target if carry.reads_source else pair.target_only
-            model = self._model(domain, content.of(domain))
+            model = self._model(domain, content.of_target(domain.n_context > 0))
             account = fit_target(
                 model,
                 pair,
@@ -291,14 +253,14 @@ class Stages:
             put_weights(model, read_weights(artifact))
             return model.to(self._device)
 
-        untrained = self._model(pair.target, content.of(pair.target))
+        untrained = self._model(pair.target, content.of_target(True))
         zero_shot(untrained, pair, read_weights(source))
         untrained.to(self._device)
         return Models(
             source=load(pair.source, content.source, source),
             scratch=load(pair.target_only, content.target, scratch),
             zero_shot=untrained,
-            transferred=load(domain, content.of(domain), transferred),
+            transferred=load(domain, content.of_target(domain.n_context > 0), transferred),
             domain=domain,
         )
 
@@ -382,7 +344,7 @@ class Stages:
             "model": s.model.config,
             "objective": s.objective.config,
             "training": s.training,
-            "trainer": s.trainer.config,
+            "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN},
             "seed": s.seed,
             **reads,
         }
@@ -414,33 +376,3 @@ def validation_of(artifact: Path) -> dict[str, float]:
     """Best validation value of a target model by its address, e.g. valid/target/ndcg@10."""
     account = json.loads((artifact / "training.json").read_text())
     return {account["monitor"].replace("valid/", "valid/target/"): account["best"]}
-
-
-def _tables(data: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Interactions and items of "source" or "target"."""
-    return (
-        pl.read_parquet(data / f"{domain}_interactions.parquet"),
-        pl.read_parquet(data / f"{domain}_items.parquet"),
-    )
-
-
-def _describe(account: dict[str, Any]) -> None:
-    """Log what was collected: sizes, overlap, and how the two domains were ordered in time."""
-    for domain in ("source", "target"):
-        left = account["cleaning"][domain]["steps"][-1]
-        log.info(
-            "           %s: %s users, %s items, %s interactions",
-            account[domain],
-            *(f"{left[what]:,}" for what in ("users", "items", "interactions")),
-        )
-    log.info(
-        "           shared: %s users, %s items",
-        f"{account['shared_users']:,}",
-        f"{account['shared_items']:,}",
-    )
-    order = {
-        "cut": f"{account['n_future']:,} source events after the target's test events were cut",
-        "keep": "source events after the target's test events are kept",
-        "unknown": "no common time: the whole source counts as past",
-    }[account["order"]]
-    log.info("           %s", order)

@@ -86,21 +86,36 @@ def prepare(
 def load_pair(folder: Path) -> DomainPair:
     """The aligned pair of a folder that `prepare` wrote."""
     account = read_account(folder)
-    table = {
-        name: pl.read_parquet(folder / f"{name}.parquet")
-        for name in (
-            "source_interactions",
-            "source_items",
-            "target_interactions",
-            "target_items",
-        )
-    }
     return align(
-        (account["source"], table["source_interactions"], table["source_items"]),
-        (account["target"], table["target_interactions"], table["target_items"]),
+        (account["source"], *read_tables(folder, "source")),
+        (account["target"], *read_tables(folder, "target")),
         account["order"],
         account["time"],
     )
+
+
+def read_tables(folder: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Interactions and items of "source" or "target" in a folder that `prepare` wrote."""
+    return (
+        pl.read_parquet(folder / f"{domain}_interactions.parquet"),
+        pl.read_parquet(folder / f"{domain}_items.parquet"),
+    )
+
+
+def describe(account: dict[str, Any]) -> list[str]:
+    """What was collected, in lines: sizes, overlap, and how the domains were ordered in time."""
+    lines = []
+    for domain in ("source", "target"):
+        left = account["cleaning"][domain]["steps"][-1]
+        sizes = ", ".join(f"{left[what]:,} {what}" for what in ("users", "items", "interactions"))
+        lines.append(f"{account[domain]}: {sizes}")
+    lines.append(f"shared: {account['shared_users']:,} users, {account['shared_items']:,} items")
+    order = {
+        "cut": f"{account['n_future']:,} source events after the target's test events were cut",
+        "keep": "source events after the target's test events are kept",
+        "unknown": "no common time: the whole source counts as past",
+    }
+    return [*lines, order[account["order"]]]
 
 
 def read_account(folder: Path) -> dict[str, Any]:

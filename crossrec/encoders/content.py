@@ -1,0 +1,82 @@
+"""Content vectors of two catalogs: texts in, one safetensors file out, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from crossrec.encoders.encode import encode
+from crossrec.encoders.language_model import LanguageModel
+from crossrec.encoders.whitening import whiten
+from crossrec.errors import UserError
+
+FILE = "content.safetensors"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Content vectors of both catalogs, (n_items, d_c) each, or None without an encoder.
+
+    Attributes:
+        artifact: name of the folder that they were read from.
+    """
+
+    source: Tensor | None
+    target: Tensor | None
+    artifact: str | None
+
+    def of_target(self, with_source: bool) -> Tensor | None:
+        """Vectors of the target's items and, where histories hold them, of the source's."""
+        if self.source is None or self.target is None or not with_source:
+            return self.target
+        return torch.cat([self.target, self.source])
+
+
+def write_content(
+    folder: Path,
+    source: Sequence[str | None],
+    target: Sequence[str | None],
+    language_model: LanguageModel,
+    whiten_dim: int | None,
+    max_length: int,
+    batch_tokens: int,
+    dtype: str,
+    device: str,
+) -> None:
+    """Encode the texts of both catalogs, so that vectors have length 1 on average.
+
+    Whitening, if any, is fitted on both catalogs together: one space for both domains.
+
+    Raises:
+        UserError: no item has text.
+    """
+    if all(text is None for text in (*source, *target)):
+        raise UserError(
+            "no item of either domain has text for the language model to read (a title, "
+            "categories or keywords): use encoder=none"
+        )
+    vectors, mask = encode(
+        [*source, *target],
+        language_model.folder,
+        language_model.pooling,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+        device=device,
+        dtype=dtype,
+    )
+    if whiten_dim is not None:
+        vectors = whiten(vectors, whiten_dim, mask)
+    vectors /= np.linalg.norm(vectors[mask], axis=1).mean()
+    parts = np.split(vectors, [len(source)])
+    save_file(dict(zip(("source", "target"), parts, strict=True)), folder / FILE)
+
+
+def read_content(folder: Path) -> Content:
+    """What `write_content` wrote."""
+    vectors = load_file(folder / FILE)
+    source, target = (torch.from_numpy(vectors[name]) for name in ("source", "target"))
+    return Content(source, target, folder.name)

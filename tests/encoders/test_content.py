@@ -1,0 +1,40 @@
+"""Content vectors of two catalogs: one space, one scale, and no vector without text."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crossrec.encoders.content import Content, read_content, write_content
+from crossrec.encoders.language_model import LanguageModel
+from crossrec.errors import UserError
+
+OPTIONS = {"max_length": 16, "batch_tokens": 64, "dtype": "float32", "device": "cpu"}
+SOURCE = ["red pan", None, "oak chair"]
+TARGET = ["red lamp", "red pan"]
+
+
+@pytest.mark.parametrize("whiten_dim", [None, 2])
+def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whiten_dim: int | None) -> None:
+    model = LanguageModel(tiny_bert, "mean")
+    write_content(tmp_path, SOURCE, TARGET, model, whiten_dim, **OPTIONS)
+    content = read_content(tmp_path)
+    assert content.source is not None
+    assert content.target is not None
+    assert (len(content.source), len(content.target)) == (3, 2)
+    assert content.source[1].abs().sum() == 0
+    assert torch.allclose(content.source[0], content.target[1], atol=1e-5)
+    described = torch.cat([content.source[[0, 2]], content.target])
+    assert np.isclose(described.norm(dim=1).mean(), 1.0, atol=1e-5)
+    assert content.of_target(False).shape[0] == 2
+    assert torch.equal(content.of_target(True)[2:], content.source)
+
+
+def test_no_text_at_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
+    with pytest.raises(UserError, match="use encoder=none"):
+        write_content(tmp_path, [None], [None], LanguageModel(tiny_bert, "mean"), None, **OPTIONS)
+
+
+def test_without_an_encoder_there_are_no_vectors() -> None:
+    assert Content(None, None, None).of_target(True) is None
