@@ -25,7 +25,14 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console, ConsoleRenderable
 
 from crossrec.artifacts import write_failure
-from crossrec.configuration import CONF, check_config, compose, explain, in_one_line, plain
+from crossrec.configuration.composing import (
+    CONF,
+    check_config,
+    compose,
+    explain,
+    in_one_line,
+    plain,
+)
 from crossrec.errors import UserError
 from crossrec.run_record import complete_record, write_record
 

@@ -25,8 +25,6 @@ LAYERS: list[list[set[str]]] = [
             "tracking",
             "run_record",
             "configuration",
-            "checks",
-            "rehearsal",
         }
     ],
     [{"stages", "recommend", "judging", "scoring", "settings"}],
@@ -37,16 +35,16 @@ LAYERS: list[list[set[str]]] = [
     [{"evaluation"}],
     [{"losses"}, {"data.columns"}],
 ]
-FOR_ALL = {"errors", "artifacts", "annotations", ""}  # "" is crossrec itself: its version
+FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
 
 # A package, and the modules that may import it.
 RESERVED = {
-    "hydra": ("train", "sweep", "configuration"),
-    "omegaconf": ("train", "sweep", "configuration"),
+    "hydra": ("train", "sweep", "configuration.composing"),
+    "omegaconf": ("train", "sweep", "configuration.composing"),
     "wandb": ("train", "sweep"),
     "lightning": (
         "tracking",
-        "rehearsal",
+        "configuration.rehearsal",
         "stages",
         "training",
         "data.domain",

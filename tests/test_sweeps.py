@@ -13,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf, open_dict
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from crossrec.configuration import CONF, check_config
+from crossrec.configuration.composing import CONF, check_config
 
 Command = Callable[..., Any]
 SWEEPS = sorted((CONF.parent / "sweeps").glob("*.yaml"))

@@ -12,7 +12,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from crossrec.configuration import CONF
+from crossrec.configuration.composing import CONF
 
 Command = Callable[..., Any]
 

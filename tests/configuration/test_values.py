@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrec.annotations import check_types, fits, in_words
-from crossrec.checks import RULES, check_keys, check_values, number, perhaps, some, whole
+from crossrec.configuration.annotations import check_types, fits, in_words
+from crossrec.configuration.values import (
+    RULES,
+    check_keys,
+    check_values,
+    number,
+    perhaps,
+    some,
+    whole,
+)
 from crossrec.errors import UserError
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

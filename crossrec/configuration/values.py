@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossrec.annotations import is_number, is_whole
+from crossrec.configuration.annotations import is_number, is_whole
 from crossrec.errors import UserError
 
 INF = float("inf")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from crossrec.checks import nearest
+from crossrec.configuration.values import nearest
 from crossrec.errors import UserError
 from crossrec.evaluation.evaluate import BEYOND
 from crossrec.evaluation.metrics import METRICS

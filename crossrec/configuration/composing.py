@@ -10,12 +10,12 @@ import hydra
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from crossrec.annotations import check_types
-from crossrec.checks import check_keys, check_values, nearest
+from crossrec.configuration.annotations import check_types
+from crossrec.configuration.values import check_keys, check_values, nearest
 from crossrec.errors import UserError
 from crossrec.settings import Part, Settings
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def check_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
@@ -72,7 +72,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         recommend=plain(cfg.recommend),
         logger=lambda stage: None,
     )
-    from crossrec.rehearsal import check_evaluation, check_model, check_trainer
+    from crossrec.configuration.rehearsal import check_evaluation, check_model, check_trainer
     from crossrec.training.ranks import hush
 
     hush()

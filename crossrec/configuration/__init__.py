@@ -1,0 +1,1 @@
+"""From YAML and the command line to the settings of a run, and what they may not say."""
