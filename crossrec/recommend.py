@@ -12,6 +12,7 @@ from crossrec.models.interface import Recommender
 from crossrec.scoring import USERS_PER_BLOCK, user_states
 
 
+@torch.no_grad()
 def recommend(model: Recommender, domain: Domain, n: int) -> pl.DataFrame:
     """The n best items of the domain's catalog for each user that the pair knows.
 
@@ -23,8 +24,7 @@ def recommend(model: Recommender, domain: Domain, n: int) -> pl.DataFrame:
     """
     known = domain.known
     users = user_states(model, known)
-    with torch.no_grad():
-        items = model.item_vectors(model.embed_items())
+    items = model.item_vectors(model.embed_items())
     rows = torch.repeat_interleave(torch.arange(len(known.users)), known.lengths)
     had = torch.stack([rows[known.own], known.items[known.own]]).to(users.device)
     best_items, best_scores = [], []

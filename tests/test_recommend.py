@@ -1,18 +1,34 @@
 """Top-N lists: complete, without what a user already has, in order of score."""
 
+from collections.abc import Callable
+
 import polars as pl
+import pytest
 import torch
 
 from crossrec.data.columns import ITEM, USER
 from crossrec.data.pair import DomainPair
+from crossrec.models.interface import Recommender
+from crossrec.models.matrix_factorization import MatrixFactorization
+from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
 from crossrec.recommend import recommend
 
 
-def test_lists_hold_the_best_new_items(small_pair: DomainPair) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda *sizes: TwoTower(*sizes, None, dim=8),
+        lambda *sizes: SASRec(*sizes, None, dim=8, n_heads=1),
+        lambda *sizes: MatrixFactorization(*sizes, None, dim=8),
+    ],
+)
+def test_lists_hold_the_best_new_items(
+    small_pair: DomainPair, make: Callable[..., Recommender]
+) -> None:
     torch.manual_seed(0)
     domain = small_pair.target
-    model = TwoTower(domain.n_users, domain.n_items, domain.n_context, None, dim=8)
+    model = make(domain.n_users, domain.n_items, domain.n_context)
     lists = recommend(model, domain, n=5)
     assert lists.group_by(USER).len()["len"].to_list() == [5] * domain.n_users
     assert lists["domain"].unique().to_list() == ["tech"]
@@ -26,10 +42,10 @@ def test_lists_hold_the_best_new_items(small_pair: DomainPair) -> None:
         mine = lists.filter(pl.col(USER) == domain.user_ids[user])
         assert not had & set(mine[ITEM])
         batch = known.last(torch.tensor([row]), model.max_history)
-        embedded = model.embed_items()
         with torch.no_grad():
+            embedded = model.embed_items()
             state = model.eval().user_vectors(batch.users, batch.items, embedded)
-            scores = (state[0, -1] @ model.item_vectors(embedded).T).tolist()
+            scores = (state[0, len(batch.items[0])] @ model.item_vectors(embedded).T).tolist()
         new = [s for i, s in zip(domain.items[ITEM], scores, strict=True) if i not in had]
         assert abs(mine["score"].max() - max(new)) < 1e-5
 
