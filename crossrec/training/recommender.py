@@ -92,7 +92,8 @@ class RecommenderTraining(L.LightningModule):
         self._valid = []
         queries = self.domain.valid.queries(rows.cpu())
         ranking = rank(factorized(users, items), queries, len(items), 10)
-        self.valid_ndcg.update(ndcg(ranking.truth_ranks, queries.truth_offsets, 10))
+        values = ndcg(ranking.truth_ranks, queries.truth_offsets, 10)
+        self.valid_ndcg.update(values.to(self.device))
         self.log("valid/ndcg@10", self.valid_ndcg, prog_bar=True)
         if isinstance(self.objective, Rating):
             self._log_rmse(users, items, rows.cpu(), self.objective.mean)
