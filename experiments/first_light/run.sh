@@ -29,8 +29,7 @@ if [[ -n "$real" ]]; then
             data.target="$real/$folder/$target" "$@"
     }
     pair home_kitchen_to_electronics amazon_home_electronics home_kitchen electronics
-    pair grocery_to_home_kitchen amazon_grocery_home_kitchen grocery home_kitchen \
-        data.position_spans_domains=true
+    pair grocery_to_home_kitchen amazon_home_electronics grocery home_kitchen
     pair beauty_to_toys amazon_beauty_sports_toys beauty toys
     pair industrial_to_office amazon_office_industrial industrial office
 fi
