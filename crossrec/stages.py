@@ -30,7 +30,6 @@ from crossrec.training.fitting import build_model, fit_source, fit_target, zero_
 from crossrec.training.objectives import Rating
 from crossrec.training.pretraining import pretrain
 from crossrec.training.progress import StageBar
-from crossrec.training.ranks import SpawnedRank
 from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.method import check_overlap
 
@@ -319,9 +318,8 @@ class Stages:
         s = self.settings
 
         def make(callbacks: list[L.Callback], **limits: Any) -> L.Trainer:
-            callbacks = [*callbacks, SpawnedRank()]
             if s.trainer.config.get("enable_progress_bar", True):
-                callbacks.append(StageBar(stage))
+                callbacks = [*callbacks, StageBar(stage)]
             logger = s.logger(stage) or False
             return s.trainer.make(
                 callbacks=callbacks, logger=logger, default_root_dir=s.run_folder, **limits

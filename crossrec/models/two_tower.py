@@ -6,8 +6,6 @@ from torch.nn import functional as F
 
 from crossrec.models.interface import PAD, Recommender
 
-PAST_PACE = 10.0  # how much faster than other weights the pseudo-count learns
-
 
 class TwoTower(Recommender):
     """Item side: content + adapter + id residual. User side: the history, of either domain.
@@ -73,7 +71,7 @@ class TwoTower(Recommender):
         self.past_dropout = past_dropout
         self.attention = nn.Linear(dim, 1)
         self.past_map = nn.Linear(dim, dim, bias=False)
-        self.past_weight = nn.Parameter(torch.zeros(2))  # see `pseudo_count`
+        self.past_weight = nn.Parameter(torch.tensor([0.0, 1.0]))  # log kappa, rho
         last = nn.Linear(hidden, dim + 1)
         self.mlp = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Dropout(dropout), last)
         self.dropout = nn.Dropout(dropout)
@@ -95,13 +93,6 @@ class TwoTower(Recommender):
         bias = self.item_bias[: self.n_items, None].to(own.dtype)
         return torch.cat([own, torch.ones_like(bias), bias], dim=1)
 
-    def pseudo_count(self, n_past: Tensor) -> Tensor:
-        """p = kappa * n_past ** rho, zero where n_past is zero; same shape as n_past."""
-        # Adam moves a weight by about the learning rate a step, which would take hundreds of steps
-        # to turn off a history that says nothing; ten times the weight turns it off in tens.
-        log_kappa, rho = PAST_PACE * self.past_weight + torch.tensor([0.0, 1.0]).to(n_past)
-        return torch.where(n_past > 0, log_kappa.exp() * n_past.clamp(min=1) ** rho, n_past)
-
     def user_vectors(self, users: Tensor, items: Tensor, embedded: Tensor) -> Tensor:
         """(B, L + 1, d + 2) states before each event and after the last, as [u, b_u, 1].
 
@@ -120,7 +111,8 @@ class TwoTower(Recommender):
         pooled_own, n_own = _causal_mean(vectors, weight, own)
         other = real[..., None] & ~own
         pooled_past, n_past = _causal_mean(vectors, weight, other)
-        pseudo = self.pseudo_count(n_past)
+        log_kappa, rho = self.past_weight
+        pseudo = torch.where(n_past > 0, log_kappa.exp() * n_past.clamp(min=1) ** rho, n_past)
         past = self.past_map(pooled_past)
         state = (n_own * pooled_own + pseudo * past) / (n_own + pseudo + 1)
         last_past = self.past_map(_latest(vectors, other))

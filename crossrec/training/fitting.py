@@ -13,6 +13,7 @@ from crossrec.data.pair import DomainPair
 from crossrec.errors import UserError
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Objective
+from crossrec.training.ranks import SpawnedRank
 from crossrec.training.recommender import RecommenderTraining, selection
 from crossrec.training.transfer import TransferTraining, anchor_for
 from crossrec.transfer.method import TransferMethod
@@ -113,7 +114,7 @@ def _fit(
         training["events_per_batch"],
         seed,
     )
-    trainer = make_trainer(selection(module.objective, training["patience"]))
+    trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
     trainer.fit(module, datamodule=data)
     return {
         "monitor": module.objective.monitor,

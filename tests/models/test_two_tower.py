@@ -69,7 +69,7 @@ def test_pseudo_count_weighs_the_other_history_against_the_own_one() -> None:
     torch.manual_seed(0)
     made = TwoTower(1, 2, 2, torch.randn(4, 6), dim=8).eval()
     with torch.no_grad():
-        made.past_weight.copy_(torch.tensor([0.05, 0.0]))
+        made.past_weight.copy_(torch.tensor([0.5, 1.0]))
     kappa = torch.tensor(0.5).exp()
     e = made.embed_items()
     expected = (e[1] + kappa * (e[2] + e[3])) / (2 + 2 * kappa)
