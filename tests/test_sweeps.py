@@ -128,3 +128,23 @@ def test_a_wandb_sweep_composes(file: Path) -> None:
         check_config(cfg, choices)
         for name, value in arguments.items():
             assert OmegaConf.select(cfg, name) == value["value"]
+
+
+GROUPS = ("cleaning", "encoder", "objective", "pretraining", "split", "transfer", "model")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"{group}={file.stem}"
+        for group in GROUPS
+        for file in sorted((CONF / group).glob("*.yaml"))
+        if file.stem not in ("huggingface",)  # which needs a name
+    ],
+)
+def test_every_option_of_a_group_is_accepted(override: str) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra.compose("train", [override], return_hydra_config=True)
+    with open_dict(cfg):
+        choices = cfg.pop("hydra").runtime.choices
+    check_config(cfg, choices)

@@ -35,8 +35,18 @@ def check_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
     for group, option in chosen.items():
         file = CONF / group / f"{option}.yaml"
         if group in cfg and "_target_" not in cfg[group] and file.exists():
-            check_keys(f"{group}={option}", cfg[group], OmegaConf.load(file))
+            check_keys(f"{group}={option}", cfg[group], written_keys(file))
     check_values(plain(cfg))
+
+
+def written_keys(file: Path) -> set[str]:
+    """The keys of a group's YAML file and of those that it builds on."""
+    node: Any = OmegaConf.to_container(OmegaConf.load(file))
+    keys = set(node) - {"defaults"}
+    for base in node.get("defaults", []):
+        if base != "_self_":
+            keys |= written_keys(file.with_name(f"{base}.yaml"))
+    return keys
 
 
 def compose(cfg: DictConfig, folder: Path) -> Settings:
