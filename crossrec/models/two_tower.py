@@ -26,7 +26,7 @@ class TwoTower(Recommender):
     pass over a sequence trains all of its positions.
 
     Args:
-        n_users: unused rows are not made: users are described by their history alone.
+        n_users: taken as by every model, but not read: users are described by their history.
         n_items: own catalog size.
         n_context: items of other domains that may stand in histories.
         content: (n_items + n_context, d_c) content vectors, or None for ids only.
