@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -273,23 +274,30 @@ def test_the_command_asks_for_the_overlap(
     assert not list(tmp_path.glob("source-*"))
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
-    """Sets the size that a file may have, as a full disk would, and takes the limit away again."""
+@contextmanager
+def small_files(size: int | None) -> Iterator[None]:
+    """Bounds the size of files within the block, as a full disk would; None does not.
+
+    No longer than the block: the limit also holds for the file that pytest itself may print into.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk(
-    command: Command, tiny: list[str], tmp_path: Path, small_files: Callable[[int], None]
-) -> None:
+def test_a_full_disk(command: Command, tiny: list[str], tmp_path: Path) -> None:
+    limit: int | None = None
+
     def run(artifacts: str, folder: str, *more: str) -> Any:
         where = [f"paths.artifacts={tmp_path / artifacts}", f"hydra.run.dir={tmp_path / folder}"]
-        return command(*tiny, *where, *more)
+        with small_files(limit):
+            return command(*tiny, *where, *more)
 
     assert run("whole", "run").code == 0
-    small_files(8_000)
+    limit = 8_000
     full = "a file grew beyond the allowed size"
     refused(run("half", "first"), f"cannot write {tmp_path / 'half'}: {full}", "paths.artifacts")
     assert not list((tmp_path / "half").iterdir())
@@ -298,7 +306,7 @@ def test_a_full_disk(
     ran = run("whole", "market", "seed=1", f"paths.data={tmp_path / 'data'}")
     refused(ran, f"cannot write the marketplace to {tmp_path / 'data'}", "paths.data")
     assert not list((tmp_path / "data").iterdir())
-    small_files(500)
+    limit = 500
     refused(run("whole", "third"), f"cannot write the run folder: {full}", "hydra.run.dir")
 
 
