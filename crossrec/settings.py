@@ -20,29 +20,74 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """One run: its parts, and where it reads and writes.
+class DataSettings:
+    """What a pair of domains is made of.
 
     Attributes:
         seed: of everything that is drawn.
         run_folder: where the run's own files go.
         artifacts: folder of artifacts that runs share.
-        data: name, source, target, simulated, rating_scale, position_spans_domains.
+        data: name, source (one name or several), target, simulated, rating_scale,
+            position_spans_domains, text_fields.
+        identity: overlap, user_links, item_links (see `data.identities.Identity`).
         protocol: source_after_test, cut_at, cold_at_most, name of the split.
-        reader, cleaning, split, model, objective, transfer, trainer: components; `scratch` is the
-            transfer method that carries nothing.
-        encoder, pretraining, training, evaluation, recommend: arguments of their stages.
-        logger: makes the Lightning logger of a training stage from the stage's name, or None.
+        reader, cleaning, split, split_source: components.
     """
 
     seed: int
     run_folder: Path
     artifacts: Path
     data: dict[str, Any]
+    identity: dict[str, Any]
     protocol: dict[str, Any]
     reader: Part
     cleaning: Part
     split: Part
+    split_source: Part
+
+    @property
+    def rating_scale(self) -> tuple[float, float] | None:
+        """Lowest and highest rating, None where there are none."""
+        scale = self.data["rating_scale"]
+        return (float(scale[0]), float(scale[1])) if scale else None
+
+    @property
+    def sources(self) -> list[str]:
+        """The source domains."""
+        source = self.data["source"]
+        return [source] if isinstance(source, str) else list(source)
+
+    def data_caption(self, account: dict[str, Any]) -> str:
+        """Data set, fingerprint and split.
+
+        Args:
+            account: what `data.prepared.read_account` gives.
+        """
+        simulated = "SIMULATED users, " if self.data["simulated"] else ""
+        past = {
+            "cut": "source events after the test event are cut",
+            "keep": "source events after the test event are kept",
+            "unknown": "without a common time: all source events count as past",
+        }[account["order"]]
+        later = account["later_share"]
+        leak = f", {later:.0%} of train later than the average test event" if later else ""
+        return (
+            f"{self.data['name']}: {account['source']} -> {account['target']} ({simulated}"
+            f"fingerprint {account['fingerprint']}); split {self.protocol['name']}{leak}, {past}"
+        )
+
+
+@dataclass(frozen=True)
+class Settings(DataSettings):
+    """One run: its data, its parts, and where it reads and writes.
+
+    Attributes:
+        model, objective, transfer, trainer: components; `scratch` is the transfer method that
+            carries nothing.
+        encoder, pretraining, training, evaluation, recommend: arguments of their stages.
+        logger: makes the Lightning logger of a training stage from the stage's name, or None.
+    """
+
     model: Part
     objective: Part
     transfer: Part
@@ -55,27 +100,13 @@ class Settings:
     recommend: dict[str, Any]
     logger: Callable[[str], Any]
 
-    @property
-    def rating_scale(self) -> tuple[float, float] | None:
-        """Lowest and highest rating, None where there are none."""
-        scale = self.data["rating_scale"]
-        return (float(scale[0]), float(scale[1])) if scale else None
-
     def caption(self, account: dict[str, Any]) -> str:
-        """Data set, fingerprint, split and seed, for under the table.
+        """What a run was measured on and how, for under the table.
 
         Args:
             account: what `data.prepared.read_account` gives.
         """
-        simulated = "SIMULATED users, " if self.data["simulated"] else ""
-        past = {
-            "cut": "source events after the test event are cut",
-            "keep": "source events after the test event are kept",
-            "unknown": "without a common time: all source events count as past",
-        }[account["order"]]
         return (
-            f"{self.data['name']}: {account['source']} -> {account['target']} ({simulated}"
-            f"fingerprint {account['fingerprint']}); split {self.protocol['name']}, {past}; "
-            f"cold: at most {self.protocol['cold_at_most']} target interactions in train; full "
-            f"ranking, ties against the model; seed {self.seed}."
+            f"{self.data_caption(account)}; cold: at most {self.protocol['cold_at_most']} target "
+            f"interactions in train; full ranking, ties against the model; seed {self.seed}."
         )

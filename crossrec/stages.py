@@ -12,20 +12,21 @@ import lightning as L
 import polars as pl
 from torch import Tensor
 
-import crossrec
-from crossrec.artifacts import ArtifactStore, code_digest
-from crossrec.data.columns import SPLIT
+from crossrec.collecting import collect
+from crossrec.data.columns import ITEM
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
-from crossrec.data.prepared import describe, load_pair, prepare, read_account, read_tables
+from crossrec.data.prepared import load_pair, read_account
+from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
 from crossrec.encoders.content import Content, read_content, write_content
-from crossrec.encoders.language_model import LanguageModel, file_digest, weights_digest
-from crossrec.encoders.text import compose, corpus
+from crossrec.encoders.language_model import LanguageModel, weights_digest
+from crossrec.encoders.text import compose, corpus, text_lengths
 from crossrec.evaluation.results import Results, write_results
 from crossrec.judging import baselines, carried, judge, oracle, trained
 from crossrec.models.interface import Recommender
 from crossrec.recommend import recommend, write_recommendations
 from crossrec.settings import Part, Settings
+from crossrec.staging import Staging
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import Rating
 from crossrec.training.pretraining import pretrain
@@ -34,10 +35,8 @@ from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.method import check_overlap
 
 log = logging.getLogger(__name__)
-CODE = Path(crossrec.__file__).parent
-DOMAINS = ("source", "target")
-PLACES = ("folder", "download")  # where files lie is no input: what is in them is
-SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")  # nor what is shown
+# How a run is shown is no input of what it makes.
+SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
 
 
@@ -57,8 +56,7 @@ def main_job(settings: Settings) -> "Outcome":
     models = stages.open_models(pair, content, source, scratch, transferred)
     stages.recommend(pair, models)
     results, caption = stages.evaluate(data, pair, content, models)
-    fingerprint = read_account(data)["fingerprint"]
-    return Outcome(results, caption, validation_of(transferred), fingerprint, stages.used)
+    return Outcome(results, caption, validation_of(transferred), data, stages.staging.used)
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,14 @@ class Outcome:
         results: the table.
         caption: what it was measured on.
         validation: what the transferred model reached in validation, by address.
-        fingerprint: of the data.
+        data: folder of the prepared pair.
         artifacts: stage -> name of the artifact that it made or reused.
     """
 
     results: Results
     caption: str
     validation: dict[str, float]
-    fingerprint: str
+    data: Path
     artifacts: dict[str, str]
 
 
@@ -92,53 +90,15 @@ class Models:
 
 
 class Stages:
-    """The stages of one run. Those that make an artifact return its folder.
-
-    An artifact is keyed by the stage's own settings, by the artifacts that it reads and by the
-    code that makes it: a run that changes only `transfer.lambda` repeats nothing before transfer.
-    """
+    """The stages of one run. Those that make an artifact return its folder."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = ArtifactStore(settings.artifacts)
-        self.used: dict[str, str] = {}
+        self.staging = Staging(settings.artifacts)
 
     def collect(self) -> Path:
-        """Raw files -> cleaned and split tables of both domains."""
-        s = self.settings
-        reader = s.reader.make()
-        names = [s.data["source"], s.data["target"]]
-        files = [file for name in names for file in reader.files(name)]
-
-        def make(folder: Path) -> None:
-            source, target = (reader.read(name) for name in names)
-            prepare(
-                source,
-                target,
-                folder,
-                clean=s.cleaning.make,
-                split=lambda events: s.split.make(events, seed=s.seed),
-                rating_scale=s.rating_scale,
-                source_after_test=s.protocol["source_after_test"],
-                cut_at=s.protocol["cut_at"],
-                position_spans_domains=s.data["position_spans_domains"],
-            )
-
-        inputs = {
-            "files": [file_digest(file) for file in files],
-            "reader": {k: v for k, v in s.reader.config.items() if k not in PLACES},
-            "names": [Path(name).name for name in names],
-            "rating_scale": s.data["rating_scale"],
-            "position_spans_domains": s.data["position_spans_domains"],
-            "cleaning": s.cleaning.config,
-            "split": s.split.config,
-            "protocol": {k: s.protocol[k] for k in ("source_after_test", "cut_at")},
-            "seed": s.seed,
-        }
-        folder = self._stage("collect", ("data",), inputs, make)
-        for line in describe(read_account(folder)):
-            log.info("           %s", line)
-        return folder
+        """Raw files -> cleaned and split tables and tensors of source and target."""
+        return collect(self.settings, self.staging)
 
     def pretrain(self, data: Path) -> LanguageModel | None:
         """Continue the language model on the unlabeled texts of both domains, train alone."""
@@ -153,9 +113,13 @@ class Stages:
         options = {k: v for k, v in s.pretraining.items() if k not in ("enabled", "max_steps")}
 
         def make(folder: Path) -> None:
-            domains = [read_tables(data, name) for name in DOMAINS]
-            train = pl.concat([events.filter(pl.col(SPLIT) == "train") for events, _ in domains])
-            texts = corpus(pl.concat([items for _, items in domains]), train)
+            # What no train event has is not read: its words would be of the held-out events.
+            items = [
+                read_items(data, name).filter(pl.col(ITEM).is_in(train_items(data, name).implode()))
+                for name in DOMAINS
+            ]
+            reviews = [read_reviews(data, name) for name in DOMAINS]
+            texts = corpus(pl.concat(items), pl.concat(reviews), s.data["text_fields"])
             limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
             # One process: a bounded stage does not earn the start of several.
             trainer = self._trainer("pretrain")([], devices=1, strategy="auto", **limits)
@@ -166,6 +130,7 @@ class Stages:
 
         inputs = {
             "data": data.name,
+            "text_fields": s.data["text_fields"],
             "model": weights_digest(base.folder),
             "pooling": base.pooling,
             "pretraining": s.pretraining,
@@ -173,7 +138,7 @@ class Stages:
             "seed": s.seed,
         }
         code = ("encoders", "training/pretraining.py", "training/language_modeling.py")
-        folder = self._stage("pretrain", code, inputs, make)
+        folder = self.staging.stage("pretrain", code, inputs, make)
         account = json.loads((folder / "pretraining.json").read_text())
         before, after = account["perplexity_before"], account["perplexity_after"]
         log.info("           held-out perplexity %.4g -> %.4g", before, after)
@@ -187,16 +152,38 @@ class Stages:
         options = {k: s.encoder[k] for k in ("whiten_dim", "max_length", "batch_tokens", "dtype")}
 
         def make(folder: Path) -> None:
-            source, target = (compose(read_tables(data, name)[1]) for name in DOMAINS)
-            write_content(folder, source, target, language_model, device=self._device, **options)
+            items = [read_items(data, name) for name in DOMAINS]
+            learned = [
+                table[ITEM].is_in(train_items(data, name).implode()).to_numpy()
+                for table, name in zip(items, DOMAINS, strict=True)
+            ]
+            fields = s.data["text_fields"]
+            texts = [
+                compose(table, fields, reviews=read_reviews(data, name))
+                for table, name in zip(items, DOMAINS, strict=True)
+            ]
+            lengths = {n: text_lengths(t) for n, t in zip(DOMAINS, texts, strict=True)}
+            (folder / "texts.json").write_text(json.dumps(lengths, indent=1) + "\n")
+            write_content(folder, texts, learned, language_model, device=self._device, **options)
 
         inputs = {
             "data": data.name,
+            "text_fields": s.data["text_fields"],
             "model": weights_digest(language_model.folder),
             "pooling": language_model.pooling,
             **options,
         }
-        return read_content(self._stage("encode", ("encoders",), inputs, make))
+        content = self.staging.stage("encode", ("encoders",), inputs, make)
+        for name, lengths in json.loads((content / "texts.json").read_text()).items():
+            words = lengths["words"]
+            log.info(
+                "           %s texts: %s words in the median, %s at most, %.0f%% without text",
+                name,
+                f"{words['p50']:g}",
+                f"{words['max']:,}",
+                100 * lengths["without_text"],
+            )
+        return read_content(content)
 
     def train_source(self, data: Path, pair: DomainPair, content: Content) -> Path:
         """The recommender on the source domain: W_s."""
@@ -346,7 +333,7 @@ class Stages:
             "seed": s.seed,
             **reads,
         }
-        folder = self._stage(name, TRAINING_CODE, inputs, make)
+        folder = self.staging.stage(name, TRAINING_CODE, inputs, make)
         account = json.loads((folder / "training.json").read_text())
         log.info(
             "           %s %.4f in validation, epoch %d of %d",
@@ -355,18 +342,6 @@ class Stages:
             account["best_epoch"] + 1,
             account["epochs"],
         )
-        return folder
-
-    def _stage(
-        self, name: str, code: tuple[str, ...], inputs: dict[str, Any], make: Callable[[Path], None]
-    ) -> Path:
-        """Find or make an artifact, and say in one line which it was."""
-        start = time.monotonic()
-        digest = code_digest(*(CODE / part for part in code))
-        folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
-        self.used[name] = folder.name
-        seconds = time.monotonic() - start
-        log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
 
 

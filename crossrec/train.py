@@ -5,9 +5,7 @@ logger that was asked for. Nothing heavy is imported before the first log line.
 """
 
 import logging
-import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,48 +15,21 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console, ConsoleRenderable
 
-from crossrec.artifacts import write_failure
-from crossrec.configuration.composing import (
-    CONF,
-    check_config,
-    compose,
-    explain,
-    in_one_line,
-    plain,
-)
-from crossrec.errors import UserError
+from crossrec.configuration.composing import CONF, check_config, compose, in_one_line, plain
+from crossrec.configuration.shell import ERROR_FILE, answer, guard
 from crossrec.run_record import complete_record, write_record
 
 log = logging.getLogger("crossrec.train")  # also where this is __main__
-errors = logging.getLogger("crossrec.errors")  # goes to stderr, see conf/train.yaml
-ERROR_FILE = "error.txt"
-STOPPED = (
-    "stopped. Nothing half-made was kept, finished stages were: the same command goes on from there"
-)
 
 
 def command() -> None:
-    """What the shell calls: a user's mistake ends it with one message and exit code 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
-    try:
-        main()
-    except HydraException as error:
-        sys.exit(f"error: {explain(error, sys.argv[1:])}")
-    except BrokenPipeError:  # `--help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # of the files that Hydra itself writes into the run folder
-        complaint = write_failure(error, Path(error.filename or "the run folder"), "hydra.run.dir")
-        if complaint is None:
-            raise
-        sys.exit(f"error: {complaint}")
+    """What the shell calls."""
+    answer(main)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -66,35 +37,15 @@ def main(cfg: DictConfig) -> None:
     """One run, or one job of a sweep."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    for left in (ERROR_FILE, "results.csv"):  # by an earlier run in the same folder
-        (folder / left).unlink(missing_ok=True)
-    try:
+    (folder / "results.csv").unlink(missing_ok=True)  # of an earlier run in the same folder
+
+    def work() -> None:
         table = run(cfg, HydraConfig.get().runtime.choices, folder)
         if not in_sweep:  # which has one table over all its runs, at the end
             Console().print(table)
         print(f"run folder: {folder}")
-        return
-    except (KeyboardInterrupt, SystemExit) as stop:
-        for rank in multiprocessing.active_children():
-            rank.terminate()
-        errors.error("error: %s", STOPPED)
-        raise SystemExit(143 if stop.args == (signal.SIGTERM,) else 130) from None
-    except UserError as error:
-        message = str(error)
-    except OmegaConfBaseException as error:
-        message = f"configuration: {str(error).splitlines()[0]}"
-    except Exception as error:
-        complaint = write_failure(error, folder, "hydra.run.dir")
-        if complaint is None and not in_sweep:
-            raise
-        if complaint is None:
-            errors.exception("a fault of crossrec itself:")
-        message = complaint or repr(error)
-    errors.error("error: %s", message)
-    if not in_sweep:
-        raise SystemExit(1)
-    # The other jobs go on; SweepTable counts the failed ones and ends with exit code 1.
-    (folder / ERROR_FILE).write_text(message + "\n", encoding="utf-8")
+
+    guard(work, folder, in_sweep)
 
 
 def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> ConsoleRenderable:
@@ -106,11 +57,14 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
         folder: the run folder.
     """
     check_config(cfg, choices)
-    source, target = (Path(domain).name for domain in (cfg.data.source, cfg.data.target))
-    log.info("%s: %s -> %s, seed %d", cfg.name, source, target, cfg.seed)
+    sources = [cfg.data.source] if isinstance(cfg.data.source, str) else list(cfg.data.source)
+    *sources, target = (Path(domain).name for domain in (*sources, cfg.data.target))
+    log.info("%s: %s -> %s, seed %d", cfg.name, "+".join(sources), target, cfg.seed)
     write_record(folder, OmegaConf.to_yaml(cfg, resolve=True), cfg.seed)
     settings = compose(cfg, folder)
 
+    from crossrec.collecting import write_data_report
+    from crossrec.data.prepared import read_account
     from crossrec.evaluation.tables import terminal
     from crossrec.report import write_run_report
     from crossrec.stages import main_job
@@ -123,9 +77,11 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
             wandb_run = start_wandb(plain(cfg.logger), plain(cfg), folder)
         logger = logger_factory(cfg.logger.name, folder, wandb_run)
         outcome = main_job(replace(settings, logger=logger))
-        complete_record(folder, outcome.fingerprint, outcome.artifacts)
+        account = read_account(outcome.data)
+        complete_record(folder, account["fingerprint"], outcome.artifacts)
         results, caption = outcome.results, outcome.caption
-        plots = write_run_report(folder)
+        about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
+        plots = [*write_run_report(folder), *about_data]
         mirror(logger("results"), outcome.validation, results, caption, plots)
         failed = False
     finally:

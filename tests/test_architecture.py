@@ -25,9 +25,10 @@ LAYERS: list[list[set[str]]] = [
             "tracking",
             "run_record",
             "configuration",
+            "data.__main__",
         }
     ],
-    [{"stages", "recommend", "judging", "scoring", "settings"}],
+    [{"stages", "collecting", "staging", "recommend", "judging", "scoring", "settings"}],
     [{"training"}],
     [{"transfer"}],
     [{"models"}, {"encoders"}],
@@ -39,8 +40,14 @@ FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
 
 # A package, and the modules that may import it.
 RESERVED = {
-    "hydra": ("train", "sweep", "configuration.composing"),
-    "omegaconf": ("train", "sweep", "configuration.composing"),
+    "hydra": ("train", "sweep", "data.__main__", "configuration.composing", "configuration.shell"),
+    "omegaconf": (
+        "train",
+        "sweep",
+        "data.__main__",
+        "configuration.composing",
+        "configuration.shell",
+    ),
     "wandb": ("train", "sweep"),
     "lightning": (
         "tracking",

@@ -46,7 +46,7 @@ def test_tensorboard(command: Command, tiny: list[str], tmp_path: Path) -> None:
         row = results.filter(model=model, users=users, metric="ndcg@10")
         assert events.Scalars(address)[0].value == pytest.approx(row["value"].item(), rel=1e-6)
     assert "valid/target/ndcg@10" in events.Tags()["scalars"]
-    assert events.Tags()["images"] == ["ndcg@10"]
+    assert events.Tags()["images"] == ["ndcg@10", "data"]
     text = events.Tensors("results/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "item-knn" in text
 

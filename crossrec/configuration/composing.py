@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from crossrec.configuration.annotations import check_types
 from crossrec.configuration.values import check_keys, check_values, nearest
 from crossrec.errors import UserError
-from crossrec.settings import Part, Settings
+from crossrec.settings import DataSettings, Part, Settings
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -49,6 +49,29 @@ def written_keys(file: Path) -> set[str]:
     return keys
 
 
+def compose_data(cfg: DictConfig, folder: Path) -> DataSettings:
+    """The settings of the data alone; each component is made once, for nothing.
+
+    Raises:
+        UserError: a key that its component does not take, or a value that it refuses.
+    """
+    reader = part("data.reader", cfg.data.reader)
+    reader.make()
+    split = plain(cfg.split)
+    return DataSettings(
+        seed=cfg.seed,
+        run_folder=folder,
+        artifacts=Path(cfg.paths.artifacts),
+        data={key: value for key, value in plain(cfg.data).items() if key != "reader"},
+        identity=plain(cfg.identity),
+        protocol={key: split[key] for key in split if not key.endswith("function")},
+        reader=reader,
+        cleaning=part("cleaning", cfg.cleaning),
+        split=part("split.function", cfg.split.function),
+        split_source=part("split.source_function", cfg.split.source_function),
+    )
+
+
 def compose(cfg: DictConfig, folder: Path) -> Settings:
     """Settings of a configuration, without a logger; each component is made once, for nothing.
 
@@ -57,19 +80,11 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     """
     scratch = OmegaConf.load(CONF / "transfer" / "scratch.yaml")
     # What is refused is told now, not after an hour of training; the quickest to import go first.
-    reader = part("data.reader", cfg.data.reader)
-    reader.make()
+    data = compose_data(cfg, folder)
     transfer = part("transfer", cfg.transfer.method)
     transfer.make()
     settings = Settings(
-        seed=cfg.seed,
-        run_folder=folder,
-        artifacts=Path(cfg.paths.artifacts),
-        data={key: value for key, value in plain(cfg.data).items() if key != "reader"},
-        protocol={key: value for key, value in plain(cfg.split).items() if key != "function"},
-        reader=reader,
-        cleaning=part("cleaning", cfg.cleaning),
-        split=part("split.function", cfg.split.function),
+        **vars(data),
         model=part("model", cfg.model),
         objective=part("objective", cfg.objective),
         transfer=transfer,

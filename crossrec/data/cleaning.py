@@ -1,4 +1,7 @@
-"""From a raw domain to the interactions and items that an experiment is about."""
+"""From a raw domain to the interactions and items that an experiment is about.
+
+Ten million events fit: ids become integers at once, and reviews are left where they lie.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -6,11 +9,12 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from crossrec.data.columns import ITEM, POSITION, RATING, REVIEW, TIMESTAMP, USER
+from crossrec.data.columns import ITEM, POSITION, RATING, REVIEW, ROW, TIMESTAMP, USER
 from crossrec.data.raw import RawDomain
 from crossrec.errors import UserError
 
 Duplicates = Literal["first", "last", "keep"]
+_USER, _ITEM = _CODES = ("user_code", "item_code")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def clean(
     order of the raw tables make no difference.
 
     Args:
-        raw: the domain as its reader gave it.
+        raw: the domain as its reader gave it, its events numbered (ROW).
         rating_scale: lowest and highest rating, or None where there are no ratings.
         min_rating: events rated lower are dropped; those without a rating stay.
         min_user: least events of a user.
@@ -74,18 +78,19 @@ def clean(
         max_out_of_scale: share of ratings outside the scale that is dropped rather than refused.
 
     Returns:
-        Interactions sorted by user, timestamp, position and item; items sorted by id, one row for
-        each item left, with nulls where the raw table does not know it; the report.
+        Interactions sorted by user, timestamp, position and item, with ROW, their number in the
+        raw table, in place of REVIEW (see `reviews_of`); items sorted by id, one row for each item
+        left, with nulls where the raw table does not know it; the report.
 
     Raises:
         UserError: an argument or a rating is out of range, or nothing is left.
     """
     _check(rating_scale, min_user, min_item, duplicates, max_out_of_scale)
-    events = raw.interactions.with_columns(pl.col(RATING).fill_nan(None)).collect()
-    steps = [_step("read", events)]
+    steps: list[CleaningStep] = []
 
-    def account(name: str, advice: str) -> None:
-        steps.append(_step(name, events))
+    def account(name: str, events: pl.DataFrame, advice: str) -> None:
+        users, items = (_count(events[column]) for column in _CODES)
+        steps.append(CleaningStep(name, len(events), users, items))
         if events.is_empty():
             before = steps[-2]
             raise UserError(
@@ -94,29 +99,62 @@ def clean(
                 f"{name}; {advice}"
             )
 
+    events, user_ids, item_ids = _coded(raw)
     if events.is_empty():
         raise UserError(f"domain {raw.name} has no interactions: check {_names(raw)}")
-    known = [pl.col(column).is_not_null() & (pl.col(column) != "") for column in (USER, ITEM)]
-    events = events.filter(*known)
-    account("with ids", f"check the user and item columns of {_names(raw)}")
+    account("read", events, "")
+    events = events.drop_nulls(_CODES)
+    account("with ids", events, f"check the user and item columns of {_names(raw)}")
     if rating_scale is not None:
-        events = _within_scale(raw.name, events, rating_scale, max_out_of_scale)
-        account("within the scale", "set data.rating_scale to the scale of the file")
-    events = _sorted(events)
+        outside = _outside(events, rating_scale)
+        if len(outside) > max_out_of_scale * len(events):
+            example = outside.sort(*_CODES, RATING).row(0, named=True)
+            raise UserError(
+                f"domain {raw.name}: {len(outside):,} of {len(events):,} ratings are outside the "
+                f"scale {rating_scale[0]:g} to {rating_scale[1]:g}, for example "
+                f"{example[RATING]:g} by user {user_ids[example[_USER]]!r} for item "
+                f"{item_ids[example[_ITEM]]!r}; set data.rating_scale to the scale of the file, or "
+                "cleaning.max_out_of_scale to the share that may be dropped"
+            )
+        events = events.join(outside, on=ROW, how="anti", maintain_order="left")
+        account("within the scale", events, "set data.rating_scale to the scale of the file")
+    events = _sorted(events, raw)
     if duplicates != "keep":
-        events = events.unique([USER, ITEM], keep=duplicates, maintain_order=True)
-        account("no repeat", "")
+        events = events.unique(_CODES, keep=duplicates, maintain_order=True)
+        account("no repeat", events, "")
     if min_rating is not None:
         events = events.filter(pl.col(RATING).is_null() | (pl.col(RATING) >= min_rating))
-        account("rated high enough", f"lower cleaning.min_rating (now {min_rating})")
+        account("rated high enough", events, f"lower cleaning.min_rating (now {min_rating})")
     events = events.filter(_frequent(events, min_user, min_item, core))
     account(
         "frequent enough",
+        events,
         f"lower cleaning.min_user (now {min_user}) or cleaning.min_item (now {min_item})",
     )
-    left = events.select(ITEM).unique().sort(ITEM)
-    items = left.join(raw.items.collect(), on=ITEM, how="left", maintain_order="left")
-    return events, items, CleaningReport(raw.name, raw.n_lines, raw.n_malformed, tuple(steps))
+    left = pl.LazyFrame({ITEM: item_ids[events[_ITEM].unique().sort()]})
+    items = left.join(raw.items, on=ITEM, how="left", maintain_order="left").collect()
+    named = events.select(
+        user_ids[events[_USER]].alias(USER),
+        item_ids[events[_ITEM]].alias(ITEM),
+        *(pl.col(column) for column in (RATING, TIMESTAMP, POSITION, ROW)),
+    )
+    return named, items, CleaningReport(raw.name, raw.n_lines, raw.n_malformed, tuple(steps))
+
+
+def reviews_of(raw: RawDomain, rows: pl.Series) -> pl.LazyFrame:
+    """ITEM and REVIEW of the events with these row numbers, where they have a review.
+
+    Args:
+        raw: the domain as its reader gave it; its reviews may be too many for memory.
+        rows: ROW of the events whose reviews may be read: those in train.
+    """
+    wanted = rows.rename(ROW).to_frame().lazy()
+    return (
+        raw.interactions.select(ITEM, REVIEW, ROW)
+        .join(wanted, on=ROW, how="semi")
+        .drop_nulls(REVIEW)
+        .select(ITEM, REVIEW)
+    )
 
 
 def _check(
@@ -138,50 +176,60 @@ def _check(
         raise UserError(f"cleaning.max_out_of_scale is a share from 0 to 1, got {max_out_of_scale}")
 
 
-def _step(name: str, events: pl.DataFrame) -> CleaningStep:
-    return CleaningStep(name, len(events), events[USER].n_unique(), events[ITEM].n_unique())
-
-
 def _names(raw: RawDomain) -> str:
     return ", ".join(str(file) for file in raw.files) or "its files"
 
 
-def _within_scale(
-    domain: str, events: pl.DataFrame, scale: tuple[float, float], max_share: float
-) -> pl.DataFrame:
-    """The events whose rating is in the scale or missing."""
-    low, high = scale
-    inside = pl.col(RATING).is_null() | pl.col(RATING).is_between(low, high)
-    outside = events.filter(~inside)
-    if len(outside) > max_share * len(events):
-        example = outside.sort(USER, ITEM, RATING).row(0, named=True)
-        raise UserError(
-            f"domain {domain}: {len(outside):,} of {len(events):,} ratings are outside the scale "
-            f"{low:g} to {high:g}, for example {example[RATING]:g} by user {example[USER]!r} for "
-            f"item {example[ITEM]!r}; set data.rating_scale to the scale of the file, or "
-            "cleaning.max_out_of_scale to the share that may be dropped"
-        )
-    return events.filter(inside)
-
-
-def _sorted(events: pl.DataFrame) -> pl.DataFrame:
-    """The one order of rows; unknown times come first."""
-    order = ["user_code", TIMESTAMP, POSITION, "item_code", RATING]
-    coded = events.with_columns(
-        user_code=number(events[USER])[0], item_code=number(events[ITEM])[0]
+def _coded(raw: RawDomain) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+    """Events without text and with integers for ids (null where there is no id), and the ids."""
+    events = (
+        raw.interactions.drop(REVIEW)
+        .with_columns(pl.col(RATING).fill_nan(None), null_if_empty(USER), null_if_empty(ITEM))
+        .collect()
     )
-    coded = coded.sort(order)
+    users, user_ids = number(events[USER])
+    items, item_ids = number(events[ITEM])
+    coded = events.select(users.alias(_USER), items.alias(_ITEM), RATING, TIMESTAMP, POSITION, ROW)
+    return coded, user_ids, item_ids
+
+
+def null_if_empty(column: str) -> pl.Expr:
+    """The column of strings, null where there is no character."""
+    return pl.when(pl.col(column).str.len_bytes() > 0).then(pl.col(column)).alias(column)
+
+
+def _count(codes: pl.Series) -> int:
+    """How many different codes there are."""
+    known = codes.drop_nulls().to_numpy()
+    return int(np.count_nonzero(np.bincount(known))) if len(known) else 0
+
+
+def _outside(events: pl.DataFrame, scale: tuple[float, float]) -> pl.DataFrame:
+    """The events whose rating is known and outside the scale."""
+    return events.filter(~pl.col(RATING).is_between(*scale))
+
+
+def _sorted(events: pl.DataFrame, raw: RawDomain) -> pl.DataFrame:
+    """The one order of rows; unknown times come first."""
+    order = [_USER, TIMESTAMP, POSITION, _ITEM, RATING]
+    events = events.sort(order)
     # Reviews are long, and decide only between events that are equal in everything else.
-    equal = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in order)
-    if coded.select(equal.any()).item():
-        coded = coded.sort([*order, REVIEW])
-    return coded.drop("user_code", "item_code")
+    as_before = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in order)
+    equal = events.select(as_before | as_before.shift(-1, fill_value=False)).to_series()
+    if not equal.any():
+        return events
+    texts = (
+        raw.interactions.select(REVIEW, ROW)
+        .join(events.filter(equal).lazy().select(ROW), on=ROW, how="semi")
+        .collect(engine="streaming")
+    )
+    return events.join(texts, on=ROW, how="left").sort([*order, REVIEW]).drop(REVIEW)
 
 
 def _frequent(events: pl.DataFrame, min_user: int, min_item: int, core: bool) -> pl.Series:
     """Which events belong to users and items that have enough of them, as a mask of rows."""
     alive = np.arange(len(events))
-    users, items = (number(events[column])[0].to_numpy() for column in (USER, ITEM))
+    users, items = (events[column].to_numpy() for column in _CODES)
     while True:
         before = len(alive)
         # Items first, as one pass of the published 5-core scripts does, then what they leave.
@@ -196,8 +244,11 @@ def _frequent(events: pl.DataFrame, min_user: int, min_item: int, core: bool) ->
 
 
 def number(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Integer codes of string ids: (rows,) int64, and the sorted unique ids that they count."""
-    names = ids.unique().sort()
+    """Integer codes of string ids: (rows,) int64, and the sorted unique ids that they count.
+
+    A missing id has no code.
+    """
+    names = ids.drop_nulls().unique().sort()
     table = names.to_frame("id").with_row_index("code")
     coded = ids.to_frame("id").join(table, on="id", how="left", maintain_order="left")
     return coded["code"].cast(pl.Int64), names

@@ -4,8 +4,9 @@ Interactions: USER, ITEM (strings), RATING (float32, null where there is none), 
 unix seconds, null where unknown), POSITION (int64 order of the user's events where the source
 publishes order but no time, else null), REVIEW (string, null where there is none).
 
-Items: ITEM (string, unique), TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS (strings, null where
-unknown; a category path is joined with " > ").
+Items: ITEM (string, unique), TITLE, DESCRIPTION, CATEGORIES, BRAND (or author, artist, publisher),
+KEYWORDS, FEATURES (bullet points), IMAGE and AUDIO (URLs or paths, several joined by a space);
+strings, null where unknown; a category path is joined with " > ".
 """
 
 USER = "user_id"
@@ -20,11 +21,19 @@ DESCRIPTION = "description"
 CATEGORIES = "categories"
 BRAND = "brand"
 KEYWORDS = "keywords"
+FEATURES = "features"
+IMAGE = "image"
+AUDIO = "audio"
 
 INTERACTION_COLUMNS = (USER, ITEM, RATING, TIMESTAMP, POSITION, REVIEW)
-ITEM_COLUMNS = (ITEM, TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS)
+ITEM_COLUMNS = (ITEM, TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS, FEATURES, IMAGE, AUDIO)
+
+ROW = "row"
+"""The number of a cleaned event in the raw table that its review is still in."""
 
 SPLIT = "split"
+IN_SOURCE = "in_source"
+"""Whether the user of a target event has events in a source, as splits are told (Boolean)."""
 
 PAD = -1
 """The item code that marks no event in a padded batch."""

@@ -13,8 +13,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from crossrec.data.columns import ITEM, POSITION, SPLIT, TIMESTAMP, USER
-from crossrec.data.domain import ITEM_CODE, KEY, USER_CODE, Domain, build_domain
+from crossrec.data.columns import ITEM, POSITION, TIMESTAMP, USER
+from crossrec.data.domain import ITEM_CODE, KEY, USER_CODE, Domain
+from crossrec.data.histories import build_domain
 from crossrec.errors import UserError
 
 Order = Literal["cut", "keep", "unknown"]
@@ -62,29 +63,6 @@ def time_order(
     if source_after_test == "keep":
         return "keep", shared
     return ("cut", shared) if shared else ("unknown", None)
-
-
-def cut_future(source: pl.DataFrame, target: pl.DataFrame, time: str, cut_at: str) -> pl.DataFrame:
-    """Source events strictly before what is held out for test in the target.
-
-    Args:
-        source: source interactions.
-        target: target interactions with a SPLIT column.
-        time: the column that orders both.
-        cut_at: "user" cuts each user at their own first test event; "global" cuts everybody at
-            the first test event of all, which a global temporal split needs.
-    """
-    test = target.filter(pl.col(SPLIT) == "test")
-    if cut_at == "global":
-        return source.filter(pl.col(time) < test[time].min())
-    if cut_at != "user":
-        raise UserError(f"split.cut_at must be user or global, got {cut_at}")
-    first = test.group_by(USER).agg(pl.col(time).min().alias("first"))
-    return (
-        source.join(first, on=USER, how="left", maintain_order="left")
-        .filter(pl.col("first").is_null() | (pl.col(time) < pl.col("first")))
-        .drop("first")
-    )
 
 
 def align(

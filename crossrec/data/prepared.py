@@ -1,133 +1,254 @@
-"""Two raw domains -> one folder of cleaned, split and time-ordered tables, and back as a pair."""
+"""Raw domains -> one folder of cleaned, split and time-ordered tables and tensors, and back.
 
-import hashlib
+target/, source/       tables of the target, and of the source or of all sources together
+*.safetensors, ...     the tensors that models train on; see `storage` for both
+pair.json              the account of all that was done
+portraits.json         what each domain is; see `portrait`
+"""
+
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from crossrec.data.cleaning import CleaningReport
-from crossrec.data.columns import ITEM, POSITION, RATING, SPLIT, TIMESTAMP, USER
-from crossrec.data.pair import DomainPair, align, cut_future, time_order
+from crossrec.data.cleaning import CleaningReport, CleaningStep, reviews_of
+from crossrec.data.columns import IN_SOURCE, ITEM, POSITION, RATING, ROW, SPLIT, TIMESTAMP, USER
+from crossrec.data.identities import Identity, identify
+from crossrec.data.leakage import check_source_future, check_temporal, in_future, later_share
+from crossrec.data.pair import DomainPair, align, time_order
+from crossrec.data.portrait.account import DomainAccount, as_json, read_json
+from crossrec.data.portrait.matching import match
+from crossrec.data.portrait.profile import profile
 from crossrec.data.raw import RawDomain
+from crossrec.data.splits import TEST, TRAIN, split_fingerprint
+from crossrec.data.storage import read_pair, write_pair, write_reviews, write_tables
 from crossrec.errors import UserError
 
 Scale = tuple[float, float] | None
 Clean = Callable[[RawDomain, Scale], tuple[pl.DataFrame, pl.DataFrame, CleaningReport]]
 Split = Callable[[pl.DataFrame], pl.DataFrame]
+ORIGIN = "domain"
+EVENTS = (USER, ITEM, RATING, TIMESTAMP, POSITION, SPLIT)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the target is held out, and what of a source counts as its past.
+
+    Attributes:
+        split: target events in order, with IN_SOURCE -> some or all of them, with SPLIT.
+        split_source: source events in order -> the same with SPLIT.
+        source_after_test, position_spans_domains: see `pair.time_order`.
+        cut_at: "user" or "global", see `leakage.in_future`; "global" promises that no train event
+            of the target is as late as a held-out one.
+    """
+
+    split: Split
+    split_source: Split
+    source_after_test: Literal["cut", "keep"]
+    cut_at: str
+    position_spans_domains: bool
 
 
 def prepare(
-    source: RawDomain,
+    sources: Sequence[RawDomain],
     target: RawDomain,
     folder: Path,
     clean: Clean,
-    split: Split,
     rating_scale: Scale,
-    source_after_test: Literal["cut", "keep"],
-    cut_at: str,
-    position_spans_domains: bool,
+    identity: Identity,
+    protocol: Protocol,
 ) -> None:
-    """Clean both domains, split them, cut the future, and write tables and an account.
+    """Clean all domains, split them, cut the future, and write the folder described above.
+
+    Several sources are cleaned one by one and then are one domain, called "A+B".
 
     Args:
-        source, target: what the reader gave.
-        folder: where source_*.parquet, target_*.parquet and pair.json are written.
+        sources: what the reader gave, one to four; events numbered.
+        target: the same of the target.
+        folder: where to write.
         clean: (raw domain, rating scale) -> interactions in order, items, report.
-        split: interactions in order -> interactions with a SPLIT column.
         rating_scale: lowest and highest rating, None where there are none.
-        source_after_test, cut_at, position_spans_domains: see `pair.time_order`, `cut_future`.
+        identity: which ids mean the same.
+        protocol: how events are held out and ordered.
 
     Raises:
-        UserError: nothing is left of a domain.
+        UserError: nothing is left of a domain, the domains lack the overlap that was asked for,
+            or the split is not what it promises.
     """
-    target_events, target_items, target_report = clean(target, rating_scale)
-    source_events, source_items, source_report = clean(source, rating_scale)
-    target_events = split(target_events)
-    order, time = time_order(
-        source_events, target_events, source_after_test, position_spans_domains
+    sources = identify(sources, identity)
+    target_events, of_target = _cleaned(target, clean, rating_scale)
+    source_events, of_sources = _together(
+        [_cleaned(source, clean, rating_scale) for source in sources]
     )
-    n_future = 0
+    target_events = _split_target(target_events, source_events, protocol)
+    name = "+".join(source.name for source in sources)
+    order, time = time_order(
+        source_events,
+        target_events,
+        protocol.source_after_test,
+        protocol.position_spans_domains,
+    )
+    check_source_future(
+        name, source_events, target_events, time, protocol.source_after_test, protocol.cut_at
+    )
+    n_all = len(source_events)
     if order == "cut" and time is not None:
-        kept = cut_future(source_events, target_events, time, cut_at)
-        n_future = len(source_events) - len(kept)
-        source_events = kept
-        if len(source_events) == 0:
-            raise UserError(
-                f"domain {source.name}: every event lies after the held-out target events; "
-                "set split.source_after_test=keep or choose another source"
-            )
-    source_events = split(source_events)
-    tables = {
-        "source_interactions": source_events,
-        "source_items": source_items,
-        "target_interactions": target_events,
-        "target_items": target_items,
-    }
-    for name, table in tables.items():
-        table.write_parquet(folder / f"{name}.parquet")
-    shared = set(source_events[USER].unique()) & set(target_events[USER].unique())
+        future = in_future(source_events, target_events, time, protocol.cut_at)
+        source_events = source_events.filter(~future)
+    n_future = n_all - len(source_events)
+    if source_events.is_empty():
+        raise UserError(
+            f"domain {name}: every event lies after the held-out target events; "
+            "set split.source_after_test=keep or choose another source"
+        )
+    source_events = protocol.split_source(source_events)
+    source_items = pl.concat(part.items for part in of_sources)
+    source_items = source_items.unique(ITEM, keep="first", maintain_order=True).sort(ITEM)
+    write_tables(folder / "source", source_events.select(EVENTS), source_items)
+    write_tables(folder / "target", target_events.select(EVENTS), of_target.items)
+    _write_reviews(folder / "source", source_events, sources)
+    _write_reviews(folder / "target", target_events, [target])
+    portraits = [_portrait(of_target, target_events, None, None)]
+    for number, part in enumerate(of_sources):
+        events = source_events.filter(pl.col(ORIGIN) == number)
+        portraits.append(_portrait(part, events, of_target, target_events))
+    (folder / "portraits.json").write_text(as_json(portraits))
+    pair = align(
+        (name, source_events, source_items),
+        (target.name, target_events, of_target.items),
+        order,
+        time,
+    )
+    shared = {"users": len(pair.shared_users), "items": len(pair.shared_items)}
+    identity.check(shared["users"], shared["items"], f"{name} -> {target.name}")
+    write_pair(pair, folder)
     account = {
-        "source": source.name,
+        "source": name,
         "target": target.name,
         "order": order,
         "time": time,
         "n_future": n_future,
-        "shared_users": len(shared),
-        "shared_items": len(set(source_items[ITEM]) & set(target_items[ITEM])),
-        "fingerprint": fingerprint(source_events, target_events),
-        "cleaning": {"source": source_report.to_dict(), "target": target_report.to_dict()},
+        "shared_users": shared["users"],
+        "shared_items": shared["items"],
+        "later_share": later_share(target_events),
+        "fingerprint": split_fingerprint(source_events, target_events),
+        "cleaning": [portrait.cleaning for portrait in portraits],
     }
     (folder / "pair.json").write_text(json.dumps(account, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """What stays of a cleaned domain beside its events."""
+
+    name: str
+    items: pl.DataFrame
+    report: CleaningReport
+
+
+def _cleaned(raw: RawDomain, clean: Clean, rating_scale: Scale) -> tuple[pl.DataFrame, _Domain]:
+    events, items, report = clean(raw, rating_scale)
+    return events, _Domain(raw.name, items, report)
+
+
+def _together(
+    cleaned: list[tuple[pl.DataFrame, _Domain]],
+) -> tuple[pl.DataFrame, list[_Domain]]:
+    """The events of all sources in one order; ORIGIN numbers the source that an event is of."""
+    events = pl.concat(
+        table.with_columns(pl.lit(number, pl.UInt8).alias(ORIGIN))
+        for number, (table, _) in enumerate(cleaned)
+    )
+    if len(cleaned) > 1:
+        events = events.sort(USER, TIMESTAMP, POSITION, ITEM, RATING, ORIGIN, maintain_order=True)
+    return events, [domain for _, domain in cleaned]
+
+
+def _split_target(target: pl.DataFrame, source: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    users = source[USER]
+    span = protocol.position_spans_domains
+    order, time = time_order(source, target, protocol.source_after_test, span)
+    if order == "cut" and time is not None:  # who comes to the source later is not known by then
+        asked = target.with_columns(pl.lit(TEST).alias(SPLIT))
+        users = users.filter(~in_future(source, asked, time, "user"))
+    known = users.unique()
+    told = target.with_columns(pl.col(USER).is_in(known.implode()).alias(IN_SOURCE))
+    events = protocol.split(told).drop(IN_SOURCE)
+    if protocol.cut_at == "global":
+        check_temporal(events)
+    return events.with_columns(pl.lit(0, pl.UInt8).alias(ORIGIN))
+
+
+def _portrait(
+    domain: _Domain,
+    events: pl.DataFrame,
+    target: _Domain | None,
+    target_events: pl.DataFrame | None,
+) -> DomainAccount:
+    """What a domain is and, if it is a source, how it matches the target."""
+    report = domain.report
+    if len(events) != report.steps[-1].interactions:
+        name = "in the split" if target is None else "before the target's test"
+        left = CleaningStep(name, len(events), events[USER].n_unique(), events[ITEM].n_unique())
+        report = replace(report, steps=(*report.steps, left))
+    matched = None
+    if target is not None and target_events is not None:
+        matched = match(events, target_events, domain.items, target.items).to_dict()
+    return DomainAccount(
+        domain.name, profile(events, domain.items).to_dict(), report.to_dict(), matched
+    )
+
+
+def _write_reviews(folder: Path, events: pl.DataFrame, origins: Sequence[RawDomain]) -> None:
+    """What was said of train events: what others say would be known too soon."""
+    train = events.filter(pl.col(SPLIT) == TRAIN)
+    write_reviews(
+        folder,
+        [
+            reviews_of(raw, train.filter(pl.col(ORIGIN) == number)[ROW])
+            for number, raw in enumerate(origins)
+        ],
+    )
 
 
 def load_pair(folder: Path) -> DomainPair:
     """The aligned pair of a folder that `prepare` wrote."""
     account = read_account(folder)
-    return align(
-        (account["source"], *read_tables(folder, "source")),
-        (account["target"], *read_tables(folder, "target")),
-        account["order"],
-        account["time"],
-    )
-
-
-def read_tables(folder: Path, domain: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Interactions and items of "source" or "target" in a folder that `prepare` wrote."""
-    return (
-        pl.read_parquet(folder / f"{domain}_interactions.parquet"),
-        pl.read_parquet(folder / f"{domain}_items.parquet"),
-    )
+    return read_pair(folder, account["source"], account["target"])
 
 
 def describe(account: dict[str, Any]) -> list[str]:
     """What was collected, in lines: sizes, overlap, and how the domains were ordered in time."""
     lines = []
-    for domain in ("source", "target"):
-        left = account["cleaning"][domain]["steps"][-1]
+    for report in account["cleaning"]:
+        left = report["steps"][-1]
         sizes = ", ".join(f"{left[what]:,} {what}" for what in ("users", "items", "interactions"))
-        lines.append(f"{account[domain]}: {sizes}")
+        lines.append(f"{report['domain']}: {sizes}")
     lines.append(f"shared: {account['shared_users']:,} users, {account['shared_items']:,} items")
     order = {
         "cut": f"{account['n_future']:,} source events after the target's test events were cut",
         "keep": "source events after the target's test events are kept",
         "unknown": "no common time: the whole source counts as past",
     }
-    return [*lines, order[account["order"]]]
+    lines.append(order[account["order"]])
+    if account["later_share"]:
+        lines.append(
+            f"warning: {account['later_share']:.0%} of train lies after the average test event; "
+            "see split=temporal"
+        )
+    return lines
+
+
+def read_portraits(folder: Path) -> list[DomainAccount]:
+    """What the target and each of its sources is."""
+    return read_json((folder / "portraits.json").read_text())
 
 
 def read_account(folder: Path) -> dict[str, Any]:
     """pair.json: names, order in time, overlap, fingerprint, and what cleaning did."""
     account: dict[str, Any] = json.loads((folder / "pair.json").read_text())
     return account
-
-
-def fingerprint(*tables: pl.DataFrame) -> str:
-    """12 hex digits that say which events, in which order and split, a number was measured on."""
-    digest = hashlib.sha256()
-    for table in tables:
-        columns = [USER, ITEM, RATING, TIMESTAMP, POSITION, SPLIT]
-        digest.update(table.select(columns).write_csv().encode())
-    return digest.hexdigest()[:12]

@@ -12,7 +12,8 @@ class RawDomain:
 
     Attributes:
         name: the domain, as the reader's files call it ("Electronics").
-        interactions: events with the columns of `columns.INTERACTION_COLUMNS`.
+        interactions: events with the columns of `columns.INTERACTION_COLUMNS`; from
+            `identities.read_domains` on they are numbered in a column ROW.
         items: one row an item with the columns of `columns.ITEM_COLUMNS`.
         files: the files that were read; their hashes make the data fingerprint.
         n_lines: how many lines the interaction files have.

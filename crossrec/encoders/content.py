@@ -38,8 +38,8 @@ class Content:
 
 def write_content(
     folder: Path,
-    source: Sequence[str | None],
-    target: Sequence[str | None],
+    texts: Sequence[Sequence[str | None]],
+    learned: Sequence[np.ndarray],
     language_model: LanguageModel,
     whiten_dim: int | None,
     max_length: int,
@@ -49,14 +49,26 @@ def write_content(
 ) -> None:
     """Encode the texts of both catalogs, so that vectors have length 1 on average.
 
-    Whitening, if any, is fitted on both catalogs together: one space for both domains.
+    Whitening, if any, and the length are fitted on both catalogs together: one space for both
+    domains.
+
+    Args:
+        folder: where to write.
+        texts: of the source's items and of the target's; None where an item has none.
+        learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
+        language_model: the encoder; the rest is as in `encode` and `whiten`.
 
     Raises:
-        UserError: no item has text.
+        UserError: no item that may be fitted on has text.
     """
-    if all(text is None for text in (*source, *target)):
+    source, target = texts
+    if not any(
+        text is not None and seen
+        for catalog, mask in zip(texts, learned, strict=True)
+        for text, seen in zip(catalog, mask.tolist(), strict=True)
+    ):
         raise UserError(
-            "no item of either domain has text for the language model to read (a title, "
+            "no item in train of either domain has text for the language model to read (a title, "
             "categories or keywords): use encoder=none"
         )
     vectors, mask = encode(
@@ -68,9 +80,10 @@ def write_content(
         device=device,
         dtype=dtype,
     )
+    fitted = mask & np.concatenate(learned)
     if whiten_dim is not None:
-        vectors = whiten(vectors, whiten_dim, mask)
-    vectors /= np.linalg.norm(vectors[mask], axis=1).mean()
+        vectors = whiten(vectors, whiten_dim, mask, fitted)
+    vectors /= np.linalg.norm(vectors[fitted], axis=1).mean()
     parts = np.split(vectors, [len(source)])
     save_file(dict(zip(("source", "target"), parts, strict=True)), folder / FILE)
 

@@ -8,11 +8,15 @@ import numpy as np
 
 
 def whiten(
-    vectors: np.ndarray, dim: int | None = None, mask: np.ndarray | None = None, eps: float = 1e-5
+    vectors: np.ndarray,
+    dim: int | None = None,
+    mask: np.ndarray | None = None,
+    fitted: np.ndarray | None = None,
+    eps: float = 1e-5,
 ) -> np.ndarray:
     """Project onto the leading principal directions and divide by their standard deviations.
 
-    z = (x - mean) U_dim / sqrt(variance_dim + eps * variance_1), fitted on the rows in `mask`.
+    z = (x - mean) U_dim / sqrt(variance_dim + eps * variance_1), fitted on the rows in `fitted`.
     The relative `eps` keeps directions without variance (fewer texts than dimensions) at zero
     instead of blowing up their noise.
 
@@ -20,6 +24,8 @@ def whiten(
         vectors: content vectors, (items, d).
         dim: how many directions to keep, the strongest first; None keeps all d.
         mask: (items,) True where the item has content; other rows do not count and come out zero.
+        fitted: (items,) True where mean and directions may be learned from; None fits on all of
+            `mask`. An item that only held-out events have must not move them.
         eps: regularization, as a share of the largest variance.
 
     Returns:
@@ -34,10 +40,12 @@ def whiten(
         raise ValueError(f"whitening to {dim} dimensions: expected 1 to {n_dims}")
     mask = np.ones(len(vectors), dtype=bool) if mask is None else mask
     whitened = np.zeros((len(vectors), dim), dtype=np.float32)
-    if not mask.any():
+    fitted = mask if fitted is None else fitted & mask
+    if not fitted.any():
         return whitened
-    rows = vectors[mask].astype(np.float64)
-    centered = rows - rows.mean(axis=0)
+    rows = vectors[fitted].astype(np.float64)
+    mean = rows.mean(axis=0)
+    centered = rows - mean
     variances, directions = np.linalg.eigh(centered.T @ centered / len(rows))  # ascending
     variances = np.clip(variances[::-1][:dim], 0.0, None)
     directions = directions[:, ::-1][:, :dim]
@@ -45,5 +53,5 @@ def whiten(
     directions = directions * np.sign(directions[largest, np.arange(dim)])
     scale = np.sqrt(variances + eps * variances[0])
     scale[scale == 0.0] = 1.0  # all texts alike: every row is zero anyway
-    whitened[mask] = centered @ directions / scale
+    whitened[mask] = (vectors[mask] - mean) @ directions / scale
     return whitened

@@ -9,8 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from crossrec.data.cleaning import clean
-from crossrec.data.columns import INTERACTION_COLUMNS, ITEM, ITEM_COLUMNS, RATING, TIMESTAMP, USER
+from crossrec.data.cleaning import clean, reviews_of
+from crossrec.data.columns import (
+    INTERACTION_COLUMNS,
+    ITEM,
+    ITEM_COLUMNS,
+    RATING,
+    REVIEW,
+    ROW,
+    TIMESTAMP,
+    USER,
+)
 from crossrec.data.raw import RawDomain
 from crossrec.errors import UserError
 
@@ -28,6 +37,7 @@ def domain(rows: list[Row], items: tuple[str, ...] = ("a", "b", "c", "z")) -> Ra
         position=pl.lit(None, dtype=pl.Int64),
         review=pl.lit(None, dtype=pl.String),
     )
+    events = events.with_row_index(ROW)
     table = pl.DataFrame({ITEM: items}).with_columns(title=pl.col(ITEM) + pl.col(ITEM))
     table = table.with_columns(
         pl.lit(None, dtype=pl.String).alias(column) for column in ITEM_COLUMNS[2:]
@@ -42,7 +52,8 @@ def pairs(events: pl.DataFrame) -> list[tuple[str, str]]:
 def test_sorted_with_all_columns_and_the_items_left() -> None:
     raw = domain([("v", "b", 3.0, 1), ("u", "b", 2.0, 9), ("u", "a", 5.0, 4), ("u", "q", 1.0, 4)])
     events, items, report = clean(raw, SCALE)
-    assert tuple(events.columns) == INTERACTION_COLUMNS
+    assert tuple(events.columns) == (*INTERACTION_COLUMNS[:-1], ROW)
+    assert events[ROW].to_list() == [2, 3, 1, 0]
     assert pairs(events) == [("u", "a"), ("u", "q"), ("u", "b"), ("v", "b")]
     assert items.columns == list(ITEM_COLUMNS)
     assert items["title"].to_list() == ["aa", "bb", None]  # z is gone, q has no metadata
@@ -129,28 +140,29 @@ def test_row_order_makes_no_difference(
     shuffled = [rows[place] for place in generator.permutation(len(rows))]
     one, items_one, _ = clean(domain(rows), SCALE, duplicates=duplicates)
     two, items_two, _ = clean(domain(shuffled), SCALE, duplicates=duplicates)
-    assert_frame_equal(one, two)
+    assert_frame_equal(one.drop(ROW), two.drop(ROW))
     assert_frame_equal(items_one, items_two)
 
 
-def test_equal_events_are_ordered_by_their_review() -> None:
-    raw = domain([("u", "a", 3.0, 1)] * 2)
-    reviews = [["x", "y"], ["y", "x"]]
-    results = [
-        clean(
-            RawDomain(
-                "Toys",
-                raw.interactions.collect().with_columns(review=pl.Series(review)).lazy(),
-                raw.items,
-                (),
-                2,
-                0,
-            ),
-            SCALE,
-        )[0]["review"].to_list()
-        for review in reviews
-    ]
-    assert results == [["x"], ["x"]]
+def reviewed(reviews: list[str | None]) -> RawDomain:
+    """As many events of one user with one item, alike but for their reviews."""
+    raw = domain([("u", "a", 3.0, 1)] * len(reviews))
+    events = raw.interactions.with_columns(pl.Series(REVIEW, reviews, dtype=pl.String))
+    return RawDomain("Toys", events, raw.items, (), len(reviews), 0)
+
+
+@pytest.mark.parametrize("reviews", [["x", "y", "z"], ["z", "y", "x"], ["y", "x", "z"]])
+def test_equal_events_are_ordered_by_their_review(reviews: list[str]) -> None:
+    raw = reviewed(reviews)
+    first, _, _ = clean(raw, SCALE)
+    every, _, _ = clean(raw, SCALE, duplicates="keep")
+    assert reviews_of(raw, first[ROW]).collect().rows() == [("a", "x")]
+    assert [reviews[row] for row in every[ROW]] == ["x", "y", "z"]
+
+
+def test_reviews_of_the_asked_events_alone() -> None:
+    raw = reviewed(["x", None, "y"])
+    assert reviews_of(raw, pl.Series([1, 2], dtype=pl.UInt32)).collect().rows() == [("a", "y")]
 
 
 def test_ratings_outside_the_scale_are_refused_with_an_example() -> None:

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, SPLIT, TIMESTAMP, USER
-from crossrec.data.pair import DomainPair, align, cut_future, time_order
+from crossrec.data.leakage import in_future
+from crossrec.data.pair import DomainPair, align, time_order
 from crossrec.data.sequences import Sequences
 
 
@@ -48,8 +49,12 @@ TARGET = events(
 SOURCE_ITEMS, TARGET_ITEMS = items("s0", "s1", "s2"), items("s1", "t0", "t1", "t2")
 
 
+def past(source: pl.DataFrame, cut_at: str) -> pl.DataFrame:
+    return source.filter(~in_future(source, TARGET, TIMESTAMP, cut_at))
+
+
 def pair(order: str) -> DomainPair:
-    source = cut_future(SOURCE, TARGET, TIMESTAMP, "user") if order == "cut" else SOURCE
+    source = past(SOURCE, "user") if order == "cut" else SOURCE
     time = TIMESTAMP if order == "cut" else None
     return align(("home", source, SOURCE_ITEMS), ("tech", TARGET, TARGET_ITEMS), order, time)
 
@@ -70,16 +75,16 @@ def test_users_have_one_code_and_source_items_follow_the_targets() -> None:
 
 
 def test_source_events_at_or_after_the_test_event_are_cut() -> None:
-    kept = cut_future(SOURCE, TARGET, TIMESTAMP, "user")
+    kept = past(SOURCE, "user")
     assert kept[ITEM].to_list() == ["s0", "s1", "s1"]
     later = SOURCE.with_columns(pl.lit(9).cast(pl.Int64).alias(TIMESTAMP))
-    assert cut_future(later, TARGET, TIMESTAMP, "user")[USER].to_list() == ["bob"]
+    assert past(later, "user")[USER].to_list() == ["bob"]
 
 
 def test_a_global_cut_is_the_same_for_all_users() -> None:
     late = SOURCE.with_columns(pl.col(TIMESTAMP) + 7)
-    assert cut_future(late, TARGET, TIMESTAMP, "user")[USER].to_list() == ["ann", "bob"]
-    assert cut_future(late, TARGET, TIMESTAMP, "global")[USER].to_list() == ["ann"]
+    assert past(late, "user")[USER].to_list() == ["ann", "bob"]
+    assert past(late, "global")[USER].to_list() == ["ann"]
 
 
 def test_histories_follow_time_and_ties_reveal_nothing() -> None:

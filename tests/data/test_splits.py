@@ -1,8 +1,4 @@
-"""Splits by hand, and what holds for any interactions: exact parts, order and hash independence."""
-
-import os
-import subprocess
-import sys
+"""Splits that know a user's past, by hand and for any interactions: exact parts, what is last."""
 
 import polars as pl
 import pytest
@@ -168,22 +164,34 @@ def test_leave_one_out_holds_out_the_last_of_each_user(frame: pl.DataFrame, seed
             assert by_part["train"].max() <= by_part["valid"][0]
 
 
-def test_splits_do_not_depend_on_the_hash_seed_and_stay_as_they_are() -> None:
-    script = (
-        "import polars as pl; from crossrec.data.splits import leave_one_out, ratio;"
-        "t = pl.DataFrame({'user_id': ['u'] * 6 + ['v'] * 6, 'item_id': list('abcdef') * 2,"
-        " 'timestamp': [0] * 12, 'position': [None] * 12});"
-        "print(*(p[:2] for f in (ratio, leave_one_out) for p in f(t, seed=7)['split']))"
-    )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for hash_seed in ("1", "2")
+def test_few_shot_by_hand() -> None:
+    frame = table([("u", str(time), time, None) for time in range(6)] + [("v", "0", 4, None)])
+    assert parts(splits.few_shot(frame, seed=0, k=2)) == {
+        ("u", "2"): "train",
+        ("u", "3"): "train",
+        ("u", "4"): "valid",
+        ("u", "5"): "test",
+        ("v", "0"): "test",
     }
-    by_ratio = "tr tr va tr te tr tr tr tr te tr va"
-    assert found == {f"{by_ratio} {by_ratio}"}
+    assert set(parts(splits.few_shot(frame, seed=0, k=0)).values()) == {"valid", "test"}
+
+
+def test_few_shot_refuses_a_negative_number() -> None:
+    with pytest.raises(UserError, match="k must be a whole number >= 0, got -1"):
+        splits.few_shot(of_one_user(3), seed=0, k=-1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(interactions(), st.integers(0, 10**6), st.integers(0, 6))
+def test_few_shot_is_leave_one_out_less_the_early_train_events(
+    frame: pl.DataFrame, seed: int, k: int
+) -> None:
+    whole, few = splits.leave_one_out(frame, seed), splits.few_shot(frame, seed, k)
+    mine = parts(few).items()
+    assert mine <= parts(whole).items()
+    assert {p for p in parts(whole).items() if p[1] != "train"} <= mine
+    assert mine <= parts(splits.few_shot(frame, seed, k + 1)).items()
+    n_train = (whole[SPLIT] == "train").to_numpy()
+    of_user = whole.filter(n_train).group_by(USER).len()["len"].to_list()
+    assert sum(part == "train" for _, part in mine) == sum(min(k, n) for n in of_user)
+    assert [row for row in frame.rows() if row in few.drop(SPLIT).rows()] == few.drop(SPLIT).rows()

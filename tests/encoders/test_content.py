@@ -13,12 +13,13 @@ from crossrec.errors import UserError
 OPTIONS = {"max_length": 16, "batch_tokens": 64, "dtype": "float32", "device": "cpu"}
 SOURCE = ["red pan", None, "oak chair"]
 TARGET = ["red lamp", "red pan"]
+ALL = [np.ones(3, dtype=bool), np.ones(2, dtype=bool)]
 
 
 @pytest.mark.parametrize("whiten_dim", [None, 2])
 def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whiten_dim: int | None) -> None:
     model = LanguageModel(tiny_bert, "mean")
-    write_content(tmp_path, SOURCE, TARGET, model, whiten_dim, **OPTIONS)
+    write_content(tmp_path, [SOURCE, TARGET], ALL, model, whiten_dim, **OPTIONS)
     content = read_content(tmp_path)
     assert content.source is not None
     assert content.target is not None
@@ -31,9 +32,32 @@ def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whiten_dim: i
     assert torch.equal(content.of_target(True)[2:], content.source)
 
 
+@pytest.mark.parametrize("whiten_dim", [None, 1])
+def test_an_item_that_is_not_in_train_moves_no_vector(
+    tmp_path: Path, tiny_bert: Path, whiten_dim: int | None
+) -> None:
+    model = LanguageModel(tiny_bert, "mean")
+    others = {}
+    for unseen in ("blue sofa bed", "zz zz zz"):
+        texts, learned = [SOURCE, [*TARGET, unseen]], [ALL[0], np.array([True, True, False])]
+        write_content(tmp_path, texts, learned, model, whiten_dim, **OPTIONS)
+        content = read_content(tmp_path)
+        assert content.source is not None
+        assert content.target is not None
+        others[unseen] = torch.cat([content.source, content.target[:2]])
+    assert torch.allclose(*others.values(), atol=1e-5)
+
+
 def test_no_text_at_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
     with pytest.raises(UserError, match="use encoder=none"):
-        write_content(tmp_path, [None], [None], LanguageModel(tiny_bert, "mean"), None, **OPTIONS)
+        write_content(
+            tmp_path,
+            [[None] * 3, [None] * 2],
+            ALL,
+            LanguageModel(tiny_bert, "mean"),
+            None,
+            **OPTIONS,
+        )
 
 
 def test_without_an_encoder_there_are_no_vectors() -> None:

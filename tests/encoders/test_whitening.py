@@ -51,3 +51,10 @@ def test_nothing_to_fit_gives_zeros() -> None:
 def test_an_impossible_size_is_refused(vectors: np.ndarray, dim: int) -> None:
     with pytest.raises(ValueError, match="expected 1 to 6"):
         whiten(vectors, dim=dim)
+
+
+def test_fitted_on_some_rows_and_applied_to_all() -> None:
+    vectors = np.array([[0.0], [2.0], [10.0]])
+    fitted = np.array([True, True, False])
+    # Mean 1 and standard deviation 1, whatever the third row is.
+    np.testing.assert_allclose(whiten(vectors, fitted=fitted, eps=0.0)[:, 0], [-1, 1, 9], atol=1e-6)

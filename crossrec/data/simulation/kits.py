@@ -1,17 +1,8 @@
-"""The words of the marketplace: one YAML kit a domain, and one that all domains share."""
+"""The words of the marketplace: what a kit says of one domain, and what all domains share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
-
-import yaml
-
-from crossrec.errors import UserError
-
-KITS = Path(__file__).parent / "kits"
-SHARED = "shared"
 
 
 @dataclass(frozen=True)
@@ -75,19 +66,47 @@ class Market:
 
 
 @dataclass(frozen=True)
+class Life:
+    """How the products of a domain come and go (see `dynamics`).
+
+    Attributes:
+        half_life: hours after its publication in which a product's weight halves, once and again.
+        hot_topics: mean number of product types that are hot at a time.
+        hot_days: days that one stays hot.
+        heat: what being hot adds to the log-weight of a product, for everybody.
+    """
+
+    half_life: float
+    hot_topics: float
+    hot_days: float
+    heat: float
+
+
+@dataclass(frozen=True)
 class ProductType:
-    """One kind of product: its shelf, its usual price, its sizes, the month it peaks in."""
+    """One kind of product: its shelf and, in a shop, its usual price, sizes and peak month."""
 
     name: str
     shelf: str
-    price: float
-    sizes: list[str]
-    peak: int | None
+    price: float | None = None
+    sizes: tuple[str, ...] = ()
+    peak: int | None = None
 
 
 @dataclass(frozen=True)
 class DomainKit:
-    """The words of one domain, none of which another domain has, and its size."""
+    """The words of one domain, none of which another domain has, and its size.
+
+    Attributes:
+        name: of the domain.
+        category: what its products are called together.
+        market: its size.
+        brands, features, types: its own words.
+        format: of its files: amazon, mind or kuairec.
+        facets: the shared facets that its products have.
+        life: how its products come and go; None where they come once and stay.
+        titles, descriptions, highlights: templates of a product's text.
+    """
 
     name: str
     category: str
@@ -95,66 +114,9 @@ class DomainKit:
     brands: list[str]
     features: list[str]
     types: list[ProductType]
-
-
-def kit_files(folder: Path) -> dict[str, Path]:
-    """Domain -> its kit; `shared.yaml` is the package's where the folder has none.
-
-    Raises:
-        UserError: the folder has no kit of a domain.
-    """
-    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    if not set(files) - {SHARED}:
-        raise UserError(f"data.reader.kits: no kits (DOMAIN.yaml) in {folder}")
-    files.setdefault(SHARED, KITS / f"{SHARED}.yaml")
-    return files
-
-
-def _read(path: Path, keys: set[str]) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable YAML kit ({error})") from error
-    if not isinstance(content, dict) or set(content) != keys:
-        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"{path}: a kit has the keys {sorted(keys)}, found {found}")
-    return content
-
-
-def read_shared_kit(path: Path) -> SharedKit:
-    """Read the shared words; UserError where a lifestyle names a value that no facet has."""
-    kit = SharedKit(**_read(path, set(SharedKit.__annotations__)))
-    known = set(kit.values)
-    for name, values in kit.lifestyles.items():
-        if unknown := sorted(set(values) - known):
-            raise UserError(f"{path}: lifestyle {name!r} names {unknown}, which no facet has")
-    return kit
-
-
-def read_domain_kit(path: Path, size: Mapping[str, float]) -> DomainKit:
-    """Read one domain's words; `size` overrides values of its `market`."""
-    content = _read(path, {"category", "market", "brands", "features", "types"})
-    sizes = {**content["market"], **size}
-    if set(sizes) != set(Market.__annotations__):
-        raise UserError(
-            f"{path}: market has the keys {sorted(Market.__annotations__)}, found {sorted(sizes)}"
-        )
-    market = Market(**sizes)
-    whole = (market.users, market.shared_users, market.items)
-    if not all(isinstance(number, int) for number in whole):
-        raise UserError(f"{path}: users, shared_users and items are whole numbers, got {sizes}")
-    if not 0 <= market.shared_users <= market.users or market.users < 1 or market.items < 20:
-        raise UserError(
-            f"{path}: market needs users >= 1, 0 <= shared_users <= users and items >= 20, "
-            f"got {sizes}"
-        )
-    if not 0 <= market.opens < 1 or market.events < 1:
-        raise UserError(f"{path}: market needs 0 <= opens < 1 and events >= 1, got {sizes}")
-    types = [
-        ProductType(name, shelf, facts["price"], facts["sizes"], facts.get("peak"))
-        for shelf, shelf_types in content["types"].items()
-        for name, facts in shelf_types.items()
-    ]
-    return DomainKit(
-        path.stem, content["category"], market, content["brands"], content["features"], types
-    )
+    format: str
+    facets: list[str]
+    life: Life | None
+    titles: list[str]
+    descriptions: list[str]
+    highlights: list[str]

@@ -3,36 +3,44 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from uuid import uuid4
 
+import polars as pl
+
+from crossrec.data.columns import ITEM, USER
 from crossrec.data.raw import RawDomain
-from crossrec.data.simulation.events import make_events
-from crossrec.data.simulation.files import write_domain
-from crossrec.data.simulation.kits import (
+from crossrec.data.simulation.generation import common_pool, write_domain
+from crossrec.data.simulation.kit_files import (
     KITS,
     SHARED,
     kit_files,
     read_domain_kit,
     read_shared_kit,
 )
-from crossrec.data.simulation.preferences import Preferences, make_preferences
-from crossrec.data.simulation.products import make_products
-from crossrec.data.simulation.shoppers import make_pool, make_shoppers
-from crossrec.data.simulation.streams import stream
+from crossrec.data.simulation.kits import DomainKit
+from crossrec.data.simulation.preferences import Preferences
+from crossrec.data.simulation.ranks import ranks
 from crossrec.data.sources.amazon import Amazon
+from crossrec.data.sources.kuairec import KuaiRec
+from crossrec.data.sources.mind import MIND
 from crossrec.errors import UserError
 
 VERSION = 1  # raise it with any change of what is generated
+# Format -> what its reader calls the n-th user and the n-th item.
+NAMES = {"mind": ("mind_U{}", "mind_N{}"), "kuairec": ("kuairec_{}", "kuairec_{}")}
 
 
 class Marketplace:
     """Reader of a simulated market with one domain a kit.
 
     No one in it exists: shoppers, products, reviews and brands are drawn from a model (see
-    `preferences.make_preferences` and `events.make_events`). All domains are generated at once,
-    into a folder named by everything that they depend on, in the format of Amazon Reviews 2023.
+    `preferences.make_preferences` and `events.make_events`). A domain is generated when it is first
+    asked for, into a folder named by everything that it depends on, in the format that its kit
+    names: Amazon Reviews 2023, MIND or KuaiRec. Whatever numbers its files give to people and
+    products, somebody has the same id in all domains.
 
     Args:
         folder: where generated markets lie.
@@ -74,75 +82,89 @@ class Marketplace:
         return tuple(domain for domain in self.kits if domain != SHARED)
 
     def files(self, domain: str) -> tuple[Path, ...]:
-        """The domain's reviews and metadata, generating the market first if need be."""
-        return self._amazon(domain).files(domain)
+        """The domain's files of events and of items, generating them first if need be."""
+        return self._reader(domain).files(domain)
 
-    def read(self, domain: str) -> RawDomain:
-        """Read a domain as a real one is read, generating the market first if need be."""
-        return self._amazon(domain).read(domain)
-
-    def _amazon(self, domain: str) -> Amazon:
-        self._check(domain)
-        self.generate()
-        return Amazon(release="2023", folder=self.folder, download=False)
+    def read(self, domain: str, scratch: Path | None = None) -> RawDomain:
+        """Read a domain as a real one is read, generating it first if need be."""
+        raw = self._reader(domain).read(domain, scratch)
+        names = NAMES.get(self._kit(domain).format)
+        if names is None:  # the files hold the ids themselves
+            return raw
+        truth = self.oracle(domain)
+        user, item = (
+            pl.col(column).replace_strict([name.format(rank) for rank in ranks(ids)], ids)
+            for column, name, ids in zip(
+                (USER, ITEM), names, (truth.users, truth.items), strict=True
+            )
+        )
+        return replace(
+            raw,
+            interactions=raw.interactions.with_columns(user, item),
+            items=raw.items.with_columns(item),
+        )
 
     def oracle(self, domain: str) -> Preferences:
-        """The true preferences in a domain, generating the market first if need be."""
-        self._check(domain)
-        self.generate()
-        return Preferences.load(self.folder, domain)
+        """The true preferences in a domain, generating it first if need be.
 
-    def generate(self) -> Path:
-        """Write all domains unless they are there, and say where.
+        Where products come and go this is what people like, whenever: see `Preferences`.
+        """
+        return Preferences.load(self.generate(domain), domain)
 
-        They are written elsewhere and moved at the end, so that an interruption leaves nothing
-        that looks whole.
+    def generate(self, domain: str) -> Path:
+        """Write a domain unless it is there, and say where.
+
+        It is written elsewhere and moved at the end, so that an interruption leaves nothing that
+        looks whole.
 
         Raises:
             UserError: a kit is wrong, or the folder cannot be written.
         """
-        if self.folder.is_dir():
-            return self.folder
+        self._check(domain)
+        folder = self.folder / domain
+        if folder.is_dir():
+            return folder
         try:
-            self._generate()
+            self._generate(domain, folder)
         except OSError as error:
             raise UserError(
                 f"cannot write the marketplace to {self.folder} ({error}); "
                 "make room or set paths.data to another folder"
             ) from error
-        return self.folder
+        return folder
 
-    def _generate(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.folder.with_name(f".{self.folder.name}-{uuid4().hex}")
+    def _generate(self, domain: str, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{domain}-{uuid4().hex}")
         try:
             draft.mkdir()
-            self._write(draft)
+            self._write(domain, draft)
             try:
-                draft.rename(self.folder)
+                draft.rename(folder)
             except OSError:
-                if not self.folder.is_dir():  # else another run was first with the same bytes
+                if not folder.is_dir():  # else another run was first with the same bytes
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, domain: str, folder: Path) -> None:
         shared = read_shared_kit(self.kits[SHARED])
-        kits = [
-            read_domain_kit(self.kits[domain], self.sizes.get(domain, {}))
-            for domain in self.domains
-        ]
-        people = max(kit.market.shared_users for kit in kits)
-        pool = make_pool(shared, people, stream(self.seed, "pool"))
-        for kit in kits:
-            products = make_products(shared, kit, self.seed)
-            shoppers = make_shoppers(shared, kit, pool, self.seed)
-            preferences = make_preferences(shoppers, products, self.relatedness, self.strength)
-            rng = stream(self.seed, kit.name, "events")
-            events = make_events(shoppers, products, preferences, rng)
-            reviews = stream(self.seed, kit.name, "reviews")
-            write_domain(folder, kit.name, shared, products, events, reviews)
-            events.preferences.save(folder, kit.name)
+        pool = common_pool(shared, [self._kit(known) for known in self.domains], self.seed)
+        kit = self._kit(domain)
+        write_domain(folder, shared, kit, pool, self.relatedness, self.strength, self.seed)
+
+    def _reader(self, domain: str) -> Amazon | MIND | KuaiRec:
+        folder = self.generate(domain)
+        of_format = self._kit(domain).format
+        if of_format == "mind":
+            return MIND(self.folder, history=False)
+        if of_format == "kuairec":
+            return KuaiRec(self.folder, watch_ratio_above=0.0, download=False)  # all were chosen
+        return Amazon(release="2023", folder=folder, download=False)
+
+    def _kit(self, domain: str) -> DomainKit:
+        shared = read_shared_kit(self.kits[SHARED])
+        return read_domain_kit(self.kits[domain], shared, self.sizes.get(domain, {}))
 
     def _check(self, domain: str) -> None:
         if domain not in self.domains:

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save
 
 from crossrec.data.simulation.products import Products
 from crossrec.data.simulation.shoppers import Shoppers
+from crossrec.errors import UserError
 
 # What a rating depends on, in units of its own noise.
 MATCH, QUALITY, LENIENCY = 0.7, 0.5, 0.5
@@ -28,8 +29,14 @@ class Preferences:
             before and the season are left out). The last factor is popularity: 1 for every user,
             the log popularity of an item. The others are taste, centered over the items.
         user_ratings: (users, k') and item_ratings: (items, k'). Their inner product is the mean of
-            the satisfaction that a rating shows: taste, leniency of the user, quality of the item.
-        rating_cuts: (4,) satisfaction above the m-th cut gives more than m stars.
+            the satisfaction that stars or the time watched show: taste, leniency of the user,
+            quality of the item.
+        rating_cuts: (4,) satisfaction above the m-th cut gives more than m stars; (0,) where the
+            domain has no stars.
+
+    The truth of a domain whose products come and go knows no time: it holds taste and popularity,
+    but neither publication times nor what is hot. There it is no ceiling. Who can tell what is
+    current may rank better.
     """
 
     users: tuple[str, ...]
@@ -49,7 +56,12 @@ class Preferences:
 
         An ordered probit: stars = 1 + sum over m of [satisfaction + noise > cut_m] with standard
         normal noise, so the mean is 1 + sum over m of Phi(satisfaction - cut_m).
+
+        Raises:
+            UserError: the domain has no stars.
         """
+        if not len(self.rating_cuts):
+            raise UserError("this simulated domain has no stars: set data.rating_scale=null")
         from scipy.special import ndtr
 
         satisfaction = self.user_ratings[self._rows(users)] @ self.item_ratings.T

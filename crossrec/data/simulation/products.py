@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrec.data.simulation.kits import DomainKit, SharedKit
+from crossrec.data.simulation.dynamics import publication_times
+from crossrec.data.simulation.kits import DomainKit, ProductType, SharedKit
 from crossrec.data.simulation.streams import stream
 
 # Zipf-Mandelbrot popularity, weight = (rank + FLATNESS) ** -EXPONENT: see calibration.py.
@@ -15,19 +16,34 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 
 
 @dataclass(frozen=True)
+class Text:
+    """What is said of one product; no price (None) and no size ("") where it has none."""
+
+    title: str
+    description: str
+    highlights: list[str]
+    shelf: str
+    type: str
+    size: str
+    price: float | None
+
+
+@dataclass(frozen=True)
 class Products:
     """Everything about the products of one domain; rows are products.
 
     Attributes:
         asins: identifiers, unique.
-        shared: (items, shared values) 1 where the product has the value, else 0.
+        shared: (items, shared values) 1 where the product has the value, else 0; columns of facets
+            that the domain does not have are 0.
         own: (items, own values) the same for types, features and own brands, in this order.
         own_values: the words of the columns of `own`.
-        words: (items, 9) columns of [shared | own] of the product's facets.
+        words: (items, facets + 3) columns of [shared | own] of the product's facets.
         log_popularity: (items,) log of the purchase weight, drawn apart from all facets.
         quality: (items,) standard normal, moves ratings only.
-        peak: (items,) month the type peaks in, 0 for none.
-        metadata: what the metadata file says of each product.
+        kinds: (items,) number of the product's type in the kit.
+        published: (items,) unix seconds; 0 where products do not come and go.
+        texts: what is said of each product.
         names: what templates may say of each product ("{type}", "{brand}", ...).
     """
 
@@ -38,8 +54,9 @@ class Products:
     words: NDArray[np.int64]
     log_popularity: NDArray[np.float64]
     quality: NDArray[np.float64]
-    peak: NDArray[np.int64]
-    metadata: list[dict[str, object]]
+    kinds: NDArray[np.int64]
+    published: NDArray[np.int64]
+    texts: list[Text]
     names: list[dict[str, str]]
 
 
@@ -62,7 +79,11 @@ def make_products(shared: SharedKit, kit: DomainKit, seed: int) -> Products:
     own_values = [kind.name for kind in kit.types] + kit.features + kit.brands
 
     kinds = rng.integers(n_types, size=n)
-    facets = {facet: rng.integers(len(values), size=n) for facet, values in shared.facets.items()}
+    facets = {
+        facet: rng.integers(len(values), size=n)
+        for facet, values in shared.facets.items()
+        if facet in kit.facets
+    }
     features = np.argsort(rng.random((n, n_features)), axis=1)[:, :2]
     own_brand = rng.integers(len(kit.brands), size=n)
     has_own_brand = rng.random(n) >= shared.shared_brands
@@ -92,11 +113,7 @@ def make_products(shared: SharedKit, kit: DomainKit, seed: int) -> Products:
         for row in words.tolist()
     ]
     asins = _identifiers(n, kit.name, rng)
-    text = stream(seed, kit.name, "texts")
-    metadata = [
-        _metadata(asin, name, shared, kit, kind, text)
-        for asin, name, kind in zip(asins, names, kinds.tolist(), strict=True)
-    ]
+    words_of_text = stream(seed, kit.name, "texts")
     return Products(
         asins,
         indicators[:, :n_shared],
@@ -105,41 +122,35 @@ def make_products(shared: SharedKit, kit: DomainKit, seed: int) -> Products:
         words,
         log_popularity - np.log(np.exp(log_popularity).sum()),
         stream(seed, kit.name, "quality").standard_normal(n),
-        np.array([kit.types[kind].peak or 0 for kind in kinds]),
-        metadata,
+        kinds,
+        publication_times(kit, seed),
+        [
+            _text(name, shared, kit, kit.types[kind], words_of_text)
+            for name, kind in zip(names, kinds.tolist(), strict=True)
+        ],
         names,
     )
 
 
-def _metadata(
-    asin: str,
+def _text(
     names: dict[str, str],
     shared: SharedKit,
     kit: DomainKit,
-    kind: int,
+    product_type: ProductType,
     rng: np.random.Generator,
-) -> dict[str, object]:
-    """One product as the metadata file of the 2023 release has it."""
-    product_type = kit.types[kind]
+) -> Text:
     pick = rng.random(4).tolist()
-    size = product_type.sizes[int(pick[0] * len(product_type.sizes))]
-    title = shared.titles[int(pick[1] * len(shared.titles))]
-    description = shared.descriptions[int(pick[2] * len(shared.descriptions))]
-    words = {**names, "size": size}
-    price = product_type.price * shared.prices[names["tier"]] * (0.85 + 0.3 * pick[3])
-    return {
-        "main_category": kit.category,
-        "title": title.format(**words),
-        "average_rating": None,
-        "rating_number": 0,
-        "features": [line.format(**words) for line in shared.highlights],
-        "description": [description.format(**words)],
-        "price": int(price) + 0.99,
-        "images": [],
-        "videos": [],
-        "store": names["brand"],
-        "categories": [kit.category, product_type.shelf, product_type.name],
-        "details": {"Brand": names["brand"], "Color": names["color"], "Size": size},
-        "parent_asin": asin,
-        "bought_together": None,
-    }
+    sizes = product_type.sizes or ("",)
+    words = {**names, "size": sizes[int(pick[0] * len(sizes))]}
+    price = product_type.price
+    if price is not None:
+        price = int(price * shared.prices[names["tier"]] * (0.85 + 0.3 * pick[3])) + 0.99
+    return Text(
+        title=kit.titles[int(pick[1] * len(kit.titles))].format(**words),
+        description=kit.descriptions[int(pick[2] * len(kit.descriptions))].format(**words),
+        highlights=[line.format(**words) for line in kit.highlights],
+        shelf=product_type.shelf,
+        type=product_type.name,
+        size=words["size"],
+        price=price,
+    )

@@ -12,12 +12,10 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrec.data.simulation.dynamics import ARCHIVE, DAY, DAYS, START
 from crossrec.data.simulation.kits import DomainKit, Market, SharedKit
 from crossrec.data.simulation.streams import stream
 
-START = 1_577_836_800  # 2020-01-01 00:00 UTC, unix seconds
-DAYS = 1096  # three years, one of them a leap year
-DAY = 86_400
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 N_INTERESTS = 12
@@ -26,7 +24,7 @@ TYPE, FEATURE, BRAND = 1.0, 0.5, 0.6  # weights of an interest's types, features
 SECOND = 0.6  # weight of the second lifestyle or interest, beside 1 of the first
 FAVORITE = 0.9  # weight of a favorite value of one's own, beside a lifestyle's 1
 SPREAD = 0.95  # sigma of the log-normal number of purchases
-MOST = 120  # purchases of one shopper in one domain
+MOST = 120  # purchases of one shopper in one domain, and at most the share ARCHIVE of its items
 SAME_TRIP = 0.35  # probability that a purchase belongs to the trip of the one before
 
 
@@ -41,6 +39,13 @@ class Pool:
 
     tastes: NDArray[np.float64]
     leniency: NDArray[np.float64]
+
+    def joined(self, others: "Pool") -> "Pool":
+        """These shoppers, and others after them."""
+        return Pool(
+            np.concatenate([self.tastes, others.tastes]),
+            np.concatenate([self.leniency, others.leniency]),
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def _trips(market: Market, rng: np.random.Generator) -> tuple[NDArray[np.int64],
     """
     median = market.events / np.exp(SPREAD**2 / 2)
     counts = np.floor(median * np.exp(SPREAD * rng.standard_normal(market.users)) + 0.5)
-    counts = counts.clip(1, min(MOST, market.items // 4)).astype(np.int64)
+    counts = counts.clip(1, min(MOST, int(market.items * ARCHIVE))).astype(np.int64)
     owner = np.repeat(np.arange(market.users), counts)
     n = len(owner)
     begins = rng.random(n) >= SAME_TRIP

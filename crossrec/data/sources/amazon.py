@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import polars as pl
-
 from crossrec.data.download import fetch
 from crossrec.data.raw import RawDomain
 from crossrec.data.sources.amazon_formats import AmazonFile, recognize
@@ -74,18 +72,21 @@ class Amazon:
         self.max_malformed = check_share(max_malformed)
         self.reviews = reviews
 
-    def read(self, category: str) -> RawDomain:
+    def read(self, category: str, scratch: Path | None = None) -> RawDomain:
         """Interactions and items of a category, named as in the file names ("Home_and_Kitchen").
+
+        Args:
+            scratch: a folder for reviews that are too many for memory.
 
         Raises:
             UserError: a file is missing, of another release, or cannot be read.
         """
         files = self.files(category)
-        lines, interactions = self._read(files[0], self._recognize(files[0], _EVENTS))
+        lines = self._read(files[0], self._recognize(files[0], _EVENTS), scratch)
         items = None
         if len(files) > 1:
-            _, items = self._read(files[1], self._recognize(files[1], ("metadata",)))
-        return raw_domain(category, interactions, items, files, lines.n_lines, lines.n_malformed)
+            items = self._read(files[1], self._recognize(files[1], ("metadata",)), None).frame
+        return raw_domain(category, lines.table, items, files, lines.n_lines, lines.n_malformed)
 
     def files(self, category: str) -> tuple[Path, ...]:
         """The category's reviews or ratings and, if there is any, its metadata; fetched if need be.
@@ -104,11 +105,8 @@ class Amazon:
             metadata = self._fetch(category, METADATA_URL)
         return (events,) if metadata is None else (events, metadata)
 
-    def _read(self, path: Path, file: AmazonFile) -> tuple[Lines, pl.DataFrame]:
-        lines = read_lines(path, file.lines, self.max_malformed)
-        # Block by block, so that the text of a large file is not held twice.
-        lines.blocks = [file.tidy(lines.blocks.pop(0)) for _ in range(len(lines.blocks))]
-        return lines, lines.frame
+    def _read(self, path: Path, file: AmazonFile, scratch: Path | None) -> Lines:
+        return read_lines(path, file.lines, self.max_malformed, file.tidy, scratch)
 
     def _folders(self) -> tuple[Path, Path]:
         return self.folder / f"amazon{self.release}", self.folder

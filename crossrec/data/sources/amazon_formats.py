@@ -22,6 +22,8 @@ from crossrec.data.columns import (
     BRAND,
     CATEGORIES,
     DESCRIPTION,
+    FEATURES,
+    IMAGE,
     ITEM,
     RATING,
     REVIEW,
@@ -123,30 +125,42 @@ def _reviews(release: str, with_text: bool) -> AmazonFile:
 
 
 def _metadata(release: str) -> AmazonFile:
-    """Titles, category paths, brands (2023: stores), feature lists and descriptions."""
-    item, categories, brand = {
-        "2014": ("asin", "categories", "brand"),
-        "2018": ("asin", "category", "brand"),
-        "2023": ("parent_asin", "categories", "store"),
+    """Titles, category paths, brands (2023: stores), features, descriptions and main images."""
+    item, categories, brand, features, images = {
+        "2014": ("asin", "categories", "brand", "features", ("imUrl",)),
+        "2018": ("asin", "category", "brand", "feature", ("imageURLHighRes", "imageURL", "image")),
+        "2023": ("parent_asin", "categories", "store", "features", ("images",)),
     }[release]
-    features = "feature" if release == "2018" else "features"
     schema = pl.Schema(
         {item: _TEXT, "title": _TEXT, brand: _TEXT, categories: _TEXTS}
         | {features: _TEXTS, "description": _TEXTS, "main_category": _TEXT}
+        | dict.fromkeys(images, _TEXT)  # lists too: their JSON
     )
     lines = json_lines(schema, (item,), literals=release == "2014")
 
     def tidy(rows: pl.DataFrame) -> pl.DataFrame:
         path = joined(pl.col(categories), " > ")
         title = pl.col("title")
-        described = [joined(pl.col(part), " ") for part in (features, "description")]
         items = rows.select(
             pl.col(item).alias(ITEM),
             pl.when(~title.str.contains(_NO_TITLE)).then(title).alias(TITLE),
-            pl.concat_str(*described, separator=" ", ignore_nulls=True).alias(DESCRIPTION),
+            joined(pl.col("description"), " ").alias(DESCRIPTION),
             pl.coalesce(path, pl.col("main_category")).alias(CATEGORIES),
             pl.col(brand).str.replace(r"^by\s*\n", "").alias(BRAND),  # so in 2018
+            joined(pl.col(features), " ").alias(FEATURES),
+            pl.coalesce([_main_image(rows[column]) for column in images]).alias(IMAGE),
         )
-        return clean_text(items, (TITLE, DESCRIPTION, CATEGORIES, BRAND))
+        return clean_text(items, (TITLE, DESCRIPTION, CATEGORIES, BRAND, FEATURES))
 
     return AmazonFile(release, "metadata", lines, tidy)
+
+
+def _main_image(images: pl.Series) -> pl.Series:
+    """The URL of the main image, as large as there is, out of the JSON (or plain text) of all.
+
+    In 2023 an image is an object with a variant and a URL for each size.
+    """
+    main = images.str.extract(r'(\{[^{}]*"variant": "MAIN"[^{}]*\})')
+    image = main.zip_with(main.is_not_null(), images).str
+    patterns = ('"hi_res": "([^"]+)"', '"large": "([^"]+)"', r'(https?://[^"\s]+)')
+    return pl.select(pl.coalesce([image.extract(pattern) for pattern in patterns])).to_series()

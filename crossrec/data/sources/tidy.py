@@ -23,7 +23,7 @@ _TAG = r"</?[A-Za-z][^<>]*>"  # "3 < 4 and 5 > 2" is no tag
 
 def raw_domain(
     name: str,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame | pl.DataFrame,
     items: pl.DataFrame | None,
     files: tuple[Path, ...],
     n_lines: int,
@@ -37,21 +37,23 @@ def raw_domain(
     Raises:
         UserError: there is no interaction at all.
     """
-    if interactions.is_empty():
+    events = _with_columns(interactions.lazy(), INTERACTION_COLUMNS)
+    named = events.select(pl.col(ITEM).unique()).collect(engine="streaming").sort(ITEM)
+    if named.is_empty():
         raise UserError(f"{files[0]} holds no interaction that can be used")
-    interactions = _with_columns(interactions, INTERACTION_COLUMNS)
-    known = pl.DataFrame(schema={ITEM: pl.String}) if items is None else items
+    known = (pl.DataFrame(schema={ITEM: pl.String}) if items is None else items).lazy()
     known = _with_columns(known.filter(pl.col(ITEM).is_not_null()), ITEM_COLUMNS).unique(
         ITEM, keep="first", maintain_order=True
     )
-    unknown = interactions.select(pl.col(ITEM).unique().sort()).join(known, on=ITEM, how="anti")
-    table = pl.concat([known, _with_columns(unknown.sort(ITEM), ITEM_COLUMNS)])
-    return RawDomain(name, interactions.lazy(), table.lazy(), files, n_lines, n_malformed)
+    unknown = _with_columns(named.lazy().join(known, on=ITEM, how="anti"), ITEM_COLUMNS)
+    table = pl.concat([known, unknown.sort(ITEM)]).collect()
+    return RawDomain(name, events, table.lazy(), files, n_lines, n_malformed)
 
 
-def _with_columns(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
-    return frame.select(
-        (pl.col(column) if column in frame.columns else pl.lit(None).alias(column)).cast(
+def _with_columns(table: pl.LazyFrame, columns: tuple[str, ...]) -> pl.LazyFrame:
+    held = table.collect_schema().names()
+    return table.select(
+        (pl.col(column) if column in held else pl.lit(None).alias(column)).cast(
             _TYPES.get(column, pl.String())
         )
         for column in columns

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from crossrec.data.simulation.dynamics import DAY
 from crossrec.data.simulation.events import STARS, Events
-from crossrec.data.simulation.shoppers import DAY
 
 World = dict[str, tuple]
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from crossrec.data.simulation.kits import KITS, read_domain_kit, read_shared_kit
+from crossrec.data.simulation.kit_files import KITS, read_domain_kit, read_shared_kit
 from crossrec.data.simulation.products import make_products
 
 World = dict[str, tuple]
@@ -11,20 +11,43 @@ World = dict[str, tuple]
 
 def test_text_says_every_facet(make_world: Callable[..., World]) -> None:
     for products, _, _ in make_world(0.7).values():
-        for names, record in zip(products.names, products.metadata, strict=True):
+        for names, text in zip(products.names, products.texts, strict=True):
             for facet in ("brand", "style", "material", "color", "type"):
-                assert names[facet] in record["title"]
-            text = " ".join([record["title"], *record["description"], *record["features"]])
+                assert names[facet] in text.title
+            every = " ".join([text.title, text.description, *text.highlights])
             for value in names.values():
-                assert value in text
-            assert "{" not in text
-            assert record["categories"][-1] == names["type"]
-            assert record["store"] == names["brand"]
+                assert value in every
+            assert "{" not in every
+            assert text.type == names["type"]
 
 
-def test_titles_are_as_long_as_real_ones(make_world: Callable[..., World]) -> None:
-    for products, _, _ in make_world(0.7).values():
-        words = [len(record["title"].split()) for record in products.metadata]
+def test_headlines_and_captions_say_the_facets_of_their_domain(feeds: World) -> None:
+    spoken = {
+        "news": {"style", "context", "tier", "brand"},
+        "social": {"style", "color", "material", "context", "brand"},
+    }
+    for domain, (products, _, _) in feeds.items():
+        for names, text in zip(products.names, products.texts, strict=True):
+            assert set(names) == spoken[domain] | {"type", "feature", "other_feature"}
+            assert names["style"] in text.title
+            assert names["brand"] in text.title or domain == "social"
+            for value in names.values():
+                assert value in f"{text.title} {text.description}"
+            assert text.price is None
+            assert text.size == ""
+
+
+def test_facets_that_a_domain_lacks_move_nothing_there(feeds: World) -> None:
+    shared = read_shared_kit(KITS / "shared.yaml")
+    start = shared.offsets["color"]
+    colors = slice(start, start + len(shared.facets["color"]))
+    assert not feeds["news"][0].shared[:, colors].any()
+    assert (feeds["social"][0].shared[:, colors].sum(axis=1) == 1).all()
+
+
+def test_titles_are_as_long_as_real_ones(make_world: Callable[..., World], feeds: World) -> None:
+    for products, _, _ in (*make_world(0.7).values(), *feeds.values()):
+        words = [len(text.title.split()) for text in products.texts]
         assert 8 <= np.median(words) <= 15
         assert min(words) >= 4
 
@@ -41,9 +64,9 @@ def test_facets_are_what_names_say(make_world: Callable[..., World]) -> None:
 def test_premium_costs_more_than_budget(make_world: Callable[..., World]) -> None:
     products, _, _ = make_world(0.7)["home"]
     prices = {"Budget": [], "Luxury": []}
-    for names, record in zip(products.names, products.metadata, strict=True):
+    for names, text in zip(products.names, products.texts, strict=True):
         if names["tier"] in prices:
-            prices[names["tier"]].append(record["price"])
+            prices[names["tier"]].append(text.price)
     assert np.mean(prices["Luxury"]) > 2 * np.mean(prices["Budget"])
 
 
@@ -56,7 +79,7 @@ def test_most_brands_sell_in_both_domains(make_world: Callable[..., World]) -> N
 
 def test_popularity_is_zipf_like_and_independent_of_facets() -> None:
     shared = read_shared_kit(KITS / "shared.yaml")
-    kit = read_domain_kit(KITS / "home.yaml", {})
+    kit = read_domain_kit(KITS / "home.yaml", shared, {})
     products = make_products(shared, kit, 5)
     popularity = products.log_popularity
     assert np.exp(popularity).sum() == pytest.approx(1)

@@ -15,6 +15,7 @@ from crossrec.data.sources import amazon
 from crossrec.data.sources.amazon import Amazon
 from crossrec.errors import UserError
 
+IMAGES = "https://m.media-amazon.com/images/I"
 USERS = ("A2SUAM1J3GNN3B", "A00473363TJ8YSZ3YAGG9", "AGKHLEW2SOWHNMFQIJGBECAF7INQ")
 
 REVIEWS_2023 = [
@@ -52,7 +53,20 @@ METADATA_2023 = [
         "features": ["Cleans <b>leather</b>", "No stains"],
         "description": ["Made from", "beeswax."],
         "price": None,
-        "images": [],
+        "images": [
+            {
+                "thumb": f"{IMAGES}/2._SS40_.jpg",
+                "large": f"{IMAGES}/2.jpg",
+                "variant": "PT01",
+                "hi_res": f"{IMAGES}/2._SL1500_.jpg",
+            },
+            {
+                "thumb": f"{IMAGES}/1._SS40_.jpg",
+                "large": f"{IMAGES}/1.jpg",
+                "variant": "MAIN",
+                "hi_res": f"{IMAGES}/1._SL1500_.jpg",
+            },
+        ],
         "videos": [],
         "store": "Howard Products",
         "categories": ["Automotive", "Interior Care"],
@@ -74,9 +88,17 @@ METADATA_2023 = [
     {
         "main_category": "All Beauty",
         "title": "Nobody bought this",
-        "features": [],
+        "features": ["Made to last.", "", "Blue "],
         "description": [],
         "price": 1.5,
+        "images": [
+            {
+                "thumb": f"{IMAGES}/3._SS40_.jpg",
+                "large": f"{IMAGES}/3.jpg",
+                "variant": "MAIN",
+                "hi_res": None,
+            }
+        ],
         "store": None,
         "categories": [],
         "details": {},
@@ -104,7 +126,8 @@ METADATA_2018 = {
     "fit": "",
     "title": "Tripod",
     "also_buy": ["B00JHONN1S"],
-    "image": [],
+    "imageURL": [f"{IMAGES}/41eG._SS40_.jpg", f"{IMAGES}/51eG._SS40_.jpg"],
+    "imageURLHighRes": [f"{IMAGES}/41eG.jpg", f"{IMAGES}/51eG.jpg"],
     "tech2": "",
     "brand": "by\n    \n    Coxlures",
     "feature": ["Botiquecutie trademark"],
@@ -176,13 +199,30 @@ def test_2023(tmp_path: Path, ending: str, folder: str) -> None:
         (USERS[2], "B097R46CSY", 2.0, 978307199, None, None),
     ]
     assert items.columns == list(ITEM_COLUMNS)
-    title = "Howard LC0008 Leather Conditioner & Cleaner"
-    described = "Cleans leather No stains Made from beeswax."
-    path = "Automotive > Interior Care"
     assert items.rows() == [
-        ("B00YQ6X8EP", title, described, path, "Howard Products", None),
-        ("B000000009", "Nobody bought this", None, "All Beauty", None, None),
-        ("B097R46CSY", None, None, None, None, None),
+        (
+            "B00YQ6X8EP",
+            "Howard LC0008 Leather Conditioner & Cleaner",
+            "Made from beeswax.",
+            "Automotive > Interior Care",
+            "Howard Products",
+            None,
+            "Cleans leather No stains",
+            f"{IMAGES}/1._SL1500_.jpg",
+            None,
+        ),
+        (
+            "B000000009",
+            "Nobody bought this",
+            None,
+            "All Beauty",
+            None,
+            None,
+            "Made to last. Blue",
+            f"{IMAGES}/3.jpg",
+            None,
+        ),
+        ("B097R46CSY", *[None] * 8),
     ]
 
 
@@ -190,18 +230,22 @@ def test_2023(tmp_path: Path, ending: str, folder: str) -> None:
 def test_2018(tmp_path: Path, name: str) -> None:
     put(tmp_path / name, dumped(REVIEW_2018))
     junk = '<script>var aPageStart = (new Date()).getTime();</script>"'
-    other = METADATA_2018 | {"asin": "B000000001", "title": junk, "description": "Not a list"}
+    other = METADATA_2018 | {
+        "asin": "B000000001",
+        "title": junk,
+        "description": "Not a list",
+        "imageURLHighRes": [],
+    }
     put(tmp_path / "meta_Electronics.json.gz", dumped(METADATA_2018, other))
     raw = reader("2018", tmp_path).read("Electronics")
     text = "Comfy, flattering, discreet\nI now have 4 of the 5 available colors."
     assert raw.interactions.collect().rows() == [
         (USERS[0], "5120053084", 4.0, 1514764800, None, text)
     ]
-    path = "Electronics > Camera & Photo"
-    described = "Botiquecutie trademark A tripod. Two legs."
+    known = ("Electronics > Camera & Photo", "Coxlures", None, "Botiquecutie trademark")
     assert raw.items.collect().rows() == [
-        ("5120053084", "Tripod", described, path, "Coxlures", None),
-        ("B000000001", None, "Botiquecutie trademark Not a list", path, "Coxlures", None),
+        ("5120053084", "Tripod", "A tripod. Two legs.", *known, f"{IMAGES}/41eG.jpg", None),
+        ("B000000001", None, "Not a list", *known, f"{IMAGES}/41eG._SS40_.jpg", None),
     ]
 
 
@@ -216,7 +260,19 @@ def test_2014_with_metadata_as_python_literals(tmp_path: Path, name: str) -> Non
     ]
     title = 'Girl\'s Ballet Tutu Zebra "Hot Pink"'
     path = "Sports & Outdoors > Other Sports > Dance"
-    assert raw.items.collect().rows() == [("0000013714", title, "A tutu.", path, "Coxlures", None)]
+    assert raw.items.collect().rows() == [
+        (
+            "0000013714",
+            title,
+            "A tutu.",
+            path,
+            "Coxlures",
+            None,
+            None,
+            "http://ecx.images-amazon.com/images/I/51fAmVkTbyL._SY300_.jpg",
+            None,
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +295,7 @@ def test_ratings_only_with_their_own_order_of_user_and_item(
     assert raw.interactions.collect().rows() == [
         (USERS[0], "B00YQ6X8EO", 5.0, 1252800000, None, None)
     ]
-    assert raw.items.collect().rows() == [("B00YQ6X8EO", None, None, None, None, None)]
+    assert raw.items.collect().rows() == [("B00YQ6X8EO", *[None] * 8)]
     assert (raw.n_lines, len(raw.files)) == (1, 1)
 
 
@@ -251,6 +307,25 @@ def test_reviews_may_be_left_out(tmp_path: Path) -> None:
     events = raw.interactions.collect()
     assert events["review"].null_count() == 2
     assert events.drop("review").equals(with_text.drop("review"))
+
+
+@pytest.mark.parametrize(
+    ("images", "main"),
+    [
+        (None, None),
+        ([], None),
+        ("no list of images", None),
+        ([{"large": "https://a/1.jpg", "hi_res": None, "thumb": "https://a/0.jpg"}], "1.jpg"),
+        ([{"thumb": "https://a/0.jpg", "variant": "PT01"}], "0.jpg"),
+        ({"hi_res": [None], "large": ["https://a/1.jpg"], "variant": ["MAIN"]}, "1.jpg"),
+    ],
+)
+def test_images_of_any_shape_do_no_harm(tmp_path: Path, images: object, main: str | None) -> None:
+    put(tmp_path / "Toys.jsonl", dumped(*REVIEWS_2023))
+    put(tmp_path / "meta_Toys.jsonl", dumped(METADATA_2023[0] | {"images": images}))
+    item = reader("2023", tmp_path).read("Toys").items.collect().row(0, named=True)
+    assert item["title"] is not None
+    assert item["image"] == (main and f"https://a/{main}")
 
 
 def test_the_release_is_recognized_by_its_fields_not_by_its_name(tmp_path: Path) -> None:

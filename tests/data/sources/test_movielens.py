@@ -1,6 +1,7 @@
 """The official formats, the zip, and the wheel; movies that are one across releases."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +12,11 @@ from crossrec.data.sources import movielens_files
 from crossrec.data.sources.movielens import MovieLens
 from crossrec.errors import UserError
 
+Put = Callable[[Path], None]
+
 ONE_HOT = {"Animation": 3, "Children's": 4, "Comedy": 5, "Drama": 8}
-TOY_STORY = ("Toy Story (1995)", "Toy Story", None, "Animation > Children's > Comedy", None, None)
+REST = [None] * 5  # brand, keywords, features, image, audio
+TOY_STORY = ("Toy Story (1995)", "Toy Story", None, "Animation > Children's > Comedy", *REST)
 
 
 def u_item(number: int, title: str, *genres: str) -> str:
@@ -65,10 +69,10 @@ def test_100k(tmp_path: Path) -> None:
     ]
     assert raw.items.collect().rows() == [
         TOY_STORY,
-        ("Misérables, Les (1995)", "Misérables, Les", None, "Drama", None, None),
-        ("Deceiver (1997)", "Deceiver", None, None, None, None),
-        ("Land Before Time III (1995) (V)", "Land Before Time III", None, None, None, None),
-        ("unknown", "unknown", None, None, None, None),
+        ("Misérables, Les (1995)", "Misérables, Les", None, "Drama", *REST),
+        ("Deceiver (1997)", "Deceiver", None, None, *REST),
+        ("Land Before Time III (1995) (V)", "Land Before Time III", None, None, *REST),
+        ("unknown", "unknown", None, None, *REST),
     ]
 
 
@@ -98,6 +102,17 @@ def test_current_format(tmp_path: Path, release: str) -> None:
         "American President, The (1995)",
         'The "Q" (1996)',
     ]
+
+
+@pytest.mark.parametrize("put", [ml_100k, ml_1m, ml_csv])
+def test_ratings_put_down_in_a_folder_are_the_same(tmp_path: Path, put: Put) -> None:
+    put(tmp_path / "ml-x")
+    (tmp_path / "scratch").mkdir()
+    reader = MovieLens(str(tmp_path), download=False)
+    held, lazy = reader.read("ml-x"), reader.read("ml-x", tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir())
+    assert lazy.interactions.collect().equals(held.interactions.collect())
+    assert lazy.items.collect().equals(held.items.collect())
 
 
 def test_releases_share_movies_and_no_users(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ def test_interactions_and_items(tmp_path: Path, below: str) -> None:
         ("186", "302", 3.5, 891717742, None, None),
     ]
     assert raw.items.collect().rows() == [
-        ("242", 'The "Kolya"', None, "Comedy", None, None),
-        ("7", "Twelve Monkeys", None, "Drama Sci-Fi", None, None),
-        ("302", None, None, None, None, None),
+        ("242", 'The "Kolya"', None, "Comedy", *[None] * 5),
+        ("7", "Twelve Monkeys", None, "Drama Sci-Fi", *[None] * 5),
+        ("302", *[None] * 8),
     ]
     assert (raw.name, raw.files, raw.n_lines, raw.n_malformed) == ("ml", (events, items), 2, 0)
 
@@ -44,7 +44,51 @@ def test_other_columns(tmp_path: Path) -> None:
     put(tmp_path, "shop.item", "sku:token\tcategories:token_seq\tbrand:token\nB1\tHome, Bath\tX\n")
     raw = RecBole(str(tmp_path), {"user_id": "uid", "item_id": "sku"}).read("shop")
     assert raw.interactions.collect().row(0) == ("u1", "B1", None, None, None, None)
-    assert raw.items.collect().row(0) == ("B1", None, None, "Home, Bath", "X", None)
+    assert raw.items.collect().row(0) == ("B1", None, None, "Home, Bath", "X", *[None] * 4)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (  # lastfm
+            "item_id:token\tname:token_seq\turl:token\tpictureURL:token",
+            "1\tMALICE MIZER\thttp://www.last.fm/music/MALICE+MIZER\thttp://a/10808.jpg",
+            {"title": "MALICE MIZER", "image": "http://a/10808.jpg"},
+        ),
+        (  # book-crossing
+            "item_id:token\tbook_title:token_seq\tbook_author:token_seq\tpublisher:token_seq",
+            "1\tClara Callan\tRichard Wright\tHarperFlamingo",
+            {"title": "Clara Callan", "brand": "Richard Wright"},
+        ),
+        (  # steam
+            "app_name:token\tdeveloper:token\tgenres:token_seq\titem_id:token\tspecs:token_seq"
+            "\ttags:token_seq",
+            "Lost\tKotoshiro\tAction Indie\t1\tSingle-player Co-op\tStrategy Action",
+            {
+                "title": "Lost",
+                "brand": "Kotoshiro",
+                "categories": "Action Indie",
+                "features": "Single-player Co-op",
+                "keywords": "Strategy Action",
+            },
+        ),
+    ],
+)
+def test_the_names_of_published_data_sets(
+    tmp_path: Path, header: str, row: str, expected: dict[str, str]
+) -> None:
+    put(tmp_path, "x.inter", "user_id:token\titem_id:token\nu\t1\n")
+    put(tmp_path, "x.item", f"{header}\n{row}\n")
+    item = RecBole(str(tmp_path)).read("x").items.collect().row(0, named=True)
+    assert {column: text for column, text in item.items() if text} == {"item_id": "1"} | expected
+
+
+def test_interactions_put_down_in_a_folder_are_the_same(tmp_path: Path) -> None:
+    put(tmp_path, "ml.inter", EVENTS)
+    (tmp_path / "scratch").mkdir()
+    held, lazy = (RecBole(str(tmp_path)).read("ml", s) for s in (None, tmp_path / "scratch"))
+    assert list((tmp_path / "scratch").iterdir())
+    assert lazy.interactions.collect().equals(held.interactions.collect())
 
 
 def test_missing_column(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
     columns = {USER: "customer;x", ITEM: "sku", RATING: "stars", TITLE: "name"}
     raw = Tables(str(tmp_path), columns).read("shop")
     assert raw.interactions.collect().row(0) == ("u", "i", 4.0, None, None, None)
-    assert raw.items.collect().row(0) == ("i", "A knife", None, None, None, None)
+    assert raw.items.collect().row(0) == ("i", "A knife", *[None] * 7)
     assert raw.name == "shop"
 
 
@@ -168,7 +168,9 @@ def test_lists_of_categories_are_joined(tmp_path: Path) -> None:
 def test_unusable_rows_are_counted(tmp_path: Path) -> None:
     rows = ["u,i,4,1406073600", "u,,4,1", "u,i,four,1", "u,i,,", "u,i,4,yesterday", ",i,4,1"]
     place = put_csv(tmp_path / "d", "user_id,item_id,rating,timestamp\n" + "\n".join(rows))
-    with pytest.raises(UserError, match=r"interactions\.csv: 4 of 6 rows \(66\.67%\).*row 2\."):
+    with pytest.raises(
+        UserError, match=r"interactions\.csv: 4 of 6 lines \(66\.67%\).*line 3: 'u,,4,1'"
+    ):
         Tables("").read(str(place))
     raw = Tables("", max_malformed=0.7).read(str(place))
     assert (raw.n_lines, raw.n_malformed) == (6, 4)
@@ -181,7 +183,7 @@ def test_rows_with_too_many_fields_are_counted(tmp_path: Path) -> None:
     raw = Tables("", max_malformed=0.5).read(str(place))
     assert (raw.n_lines, raw.n_malformed) == (3, 1)
     assert raw.interactions.collect()[ITEM].to_list() == ["i, j", "k"]
-    with pytest.raises(UserError, match=r"1 of 3 rows .*row 2\."):
+    with pytest.raises(UserError, match=r"1 of 3 lines .*line 3: 'u,i,4'"):
         Tables("").read(str(place))
 
 
@@ -201,11 +203,59 @@ def test_broken_tables(tmp_path: Path, name: str, content: bytes, message: str) 
         Tables(str(tmp_path)).read("d")
 
 
+def test_texts_of_several_lines(tmp_path: Path) -> None:
+    rows = 'u,i,"one, two\nthree, four\n\nu,j,5"\nu,j,"say ""yes""\n"\n\nu,,x\nu,k,\n'
+    place = put_csv(tmp_path / "d", "user_id,item_id,review\n" + rows)
+    raw = Tables("", max_malformed=0.3).read(str(place))
+    assert (raw.n_lines, raw.n_malformed) == (4, 1)
+    assert raw.interactions.collect()["review"].to_list() == [
+        "one, two\nthree, four\n\nu,j,5",
+        'say "yes"\n',
+        None,
+    ]
+
+
+def test_a_stray_quote_takes_no_other_row_along(tmp_path: Path) -> None:
+    """Read as a whole, this table has three rows, the second with four lines in its review."""
+    rows = ["u,i,a", 'u,j,"b', "u,k,c", "u,l,d", "u,m,e", 'u,n,"""f"""', "u,o,g"]
+    place = put_csv(tmp_path / "d", "user_id,item_id,review\n" + "\n".join(rows))
+    raw = Tables("", max_malformed=0.3).read(str(place))
+    assert (raw.n_lines, raw.n_malformed) == (7, 1)
+    assert "".join(raw.interactions.collect()[ITEM]) == "iklmno"
+    with pytest.raises(UserError, match=r"1 of 7 lines .* line 3: 'u,j,\"b'"):
+        Tables("").read(str(place))
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    place = put_csv(tmp_path / "d", "\ufeffuser_id,item_id\r\n\r\nu,i\r\n\r\n\r\n")
+    raw = Tables("").read(str(place))
+    assert (raw.n_lines, raw.interactions.collect().rows()[0][:2]) == (1, ("u", "i"))
+
+
 def test_two_tables_of_one_name(tmp_path: Path) -> None:
     for name in ("interactions.csv", "interactions.tsv"):
         put_csv(tmp_path / "d", "user_id,item_id\nu,i\n", name)
     with pytest.raises(UserError, match=r"interactions\.csv and interactions\.tsv"):
         Tables(str(tmp_path)).read("d")
+
+
+def test_a_column_that_is_named_twice(tmp_path: Path) -> None:
+    for content in ("user_id,item_id,user_id\nu,i,v\n", "user_id,item_id,user_id\nu,i,v,w\n"):
+        place = put_csv(tmp_path / "d", content)
+        with pytest.raises(UserError, match=r"interactions\.csv, line 1: two columns .* user_id"):
+            Tables("").read(str(place))
+    place = put_csv(tmp_path / "d", "user_id,item_id,note,note\nu,i,v,w\n")  # not read
+    assert Tables("").read(str(place)).n_lines == 1
+
+
+def test_text_tables_are_put_down_in_a_folder(tmp_path: Path) -> None:
+    rows = ["u,i,4,1406073600", "u,,4,1", "u,j,,2014-07-23"]
+    place = put_csv(tmp_path / "d", "user_id,item_id,rating,timestamp\n" + "\n".join(rows))
+    (tmp_path / "scratch").mkdir()
+    held, lazy = (Tables("", None, 0.5).read(str(place), s) for s in (None, tmp_path / "scratch"))
+    assert len(list((tmp_path / "scratch").iterdir())) == 1
+    assert lazy.interactions.collect().equals(held.interactions.collect())
+    assert (lazy.n_lines, lazy.n_malformed) == (3, 1)
 
 
 def test_folders_are_found_by_path_or_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossrec.data.simulation.kits import (
-    KITS,
-    DomainKit,
-    kit_files,
-    read_domain_kit,
-    read_shared_kit,
-)
+from crossrec.data.simulation.kit_files import KITS, kit_files, read_domain_kit, read_shared_kit
+from crossrec.data.simulation.kits import DomainKit
 from crossrec.errors import UserError
 
 
@@ -23,9 +18,12 @@ def own_words(kit: DomainKit) -> set[str]:
     return words([*names, *kit.brands, *kit.features])
 
 
+SHARED = read_shared_kit(KITS / "shared.yaml")
+
+
 def domains() -> dict[str, DomainKit]:
     return {
-        domain: read_domain_kit(path, {})
+        domain: read_domain_kit(path, SHARED, {})
         for domain, path in kit_files(KITS).items()
         if domain != "shared"
     }
@@ -56,10 +54,26 @@ def test_every_shared_value_belongs_to_a_lifestyle() -> None:
     )
 
 
+LIFE = {"half_life": 24, "hot_topics": 3, "hot_days": 4, "heat": 1.5}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"brands": None}, "a kit has the keys"),
+        ({"colour": "Red"}, "may have .* found .*colour"),
+        ({"format": "netflix"}, "format is one of amazon, mind, kuairec, got 'netflix'"),
+        ({"facets": ["style"]}, "facets are brand and any of"),
+        ({"facets": ["brand", "smell"]}, "facets are brand and any of"),
+        ({"facets": ["brand", "style"]}, "every type has a price and sizes, and facets hold tier"),
+        ({"types": {"Oddments": ["Bobbin"]}}, "every type has a price and sizes"),
+        ({"types": {"Oddments": "Bobbin"}}, "types maps each shelf to types"),
+        ({"types": {"Oddments": {"Bobbin": {"cost": 3}}}}, r"type 'Bobbin' has \['cost'\]"),
+        ({"titles": ["{brand} {flavor}"]}, r"template of titles names \['flavor'\]"),
+        ({"titles": ["{brand"]}, "is no template"),
+        ({"life": {"half_life": 24}}, "life has the keys"),
+        ({"life": LIFE | {"heat": "much"}}, "life has the keys .*each a number"),
+        ({"life": LIFE | {"half_life": 0}}, "half_life > 0"),
         ({"market": {"users": 9}}, "market has the keys"),
         ({"size": {"users": 10.5}}, "whole numbers"),
         ({"size": {"shared_users": 5000}}, "shared_users <= users"),
@@ -74,7 +88,7 @@ def test_wrong_kit_is_named(tmp_path: Path, change: dict, message: str) -> None:
     path = tmp_path / "home.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     with pytest.raises(UserError, match=message) as error:
-        read_domain_kit(path, size)
+        read_domain_kit(path, SHARED, size)
     assert str(path) in str(error.value)
 
 
@@ -84,7 +98,7 @@ def test_unreadable_kit_and_empty_folder(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(b"a: [\xff")
     with pytest.raises(UserError, match="not a readable YAML kit"):
-        read_domain_kit(path, {})
+        read_domain_kit(path, SHARED, {})
 
 
 def test_lifestyle_of_unknown_values(tmp_path: Path) -> None:
@@ -94,3 +108,13 @@ def test_lifestyle_of_unknown_values(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=r"'odd' names \['Brutalist'\]"):
         read_shared_kit(path)
+
+
+def test_what_a_kit_does_not_say_is_as_in_a_shop() -> None:
+    kit = domains()["home"]
+    assert (kit.format, kit.facets, kit.life) == ("amazon", list(SHARED.facets), None)
+    assert kit.titles is SHARED.titles
+    news = domains()["news"]
+    assert news.life is not None
+    assert news.titles is not SHARED.titles
+    assert {kind.shelf for kind in news.types} >= {"Politics", "Sports"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from crossrec.data.simulation.events import Events
-from crossrec.data.simulation.kits import SharedKit
+from crossrec.data.simulation.kits import DomainKit, SharedKit
 from crossrec.data.simulation.products import Products
 
 
@@ -21,28 +21,46 @@ def write_lines(path: Path, records: Iterable[dict[str, object]]) -> None:
 
 def write_domain(
     folder: Path,
-    domain: str,
-    kit: SharedKit,
+    shared: SharedKit,
+    kit: DomainKit,
     products: Products,
     events: Events,
     rng: np.random.Generator,
 ) -> None:
     """Write `DOMAIN.jsonl.gz` and `meta_DOMAIN.jsonl.gz`."""
-    write_lines(folder / f"{domain}.jsonl.gz", _reviews(kit, products, events, rng))
+    write_lines(folder / f"{kit.name}.jsonl.gz", _reviews(shared, products, events, rng))
     number = np.bincount(events.item, minlength=len(products.asins))
     total = np.bincount(events.item, weights=events.stars, minlength=len(products.asins))
-    ratings = zip(number.tolist(), total.tolist(), strict=True)
     write_lines(
-        folder / f"meta_{domain}.jsonl.gz",
+        folder / f"meta_{kit.name}.jsonl.gz",
         (
-            {
-                **record,
-                "rating_number": count,
-                "average_rating": round(stars / count, 1) if count else None,
-            }
-            for record, (count, stars) in zip(products.metadata, ratings, strict=True)
+            _metadata(kit, products, item, count, stars)
+            for item, (count, stars) in enumerate(zip(number.tolist(), total.tolist(), strict=True))
         ),
     )
+
+
+def _metadata(
+    kit: DomainKit, products: Products, item: int, count: int, stars: float
+) -> dict[str, object]:
+    """One product; `stars` is the sum over its `count` ratings."""
+    text, names = products.texts[item], products.names[item]
+    return {
+        "main_category": kit.category,
+        "title": text.title,
+        "average_rating": round(stars / count, 1) if count else None,
+        "rating_number": count,
+        "features": text.highlights,
+        "description": [text.description],
+        "price": text.price,
+        "images": [],
+        "videos": [],
+        "store": names["brand"],
+        "categories": [kit.category, text.shelf, text.type],
+        "details": {"Brand": names["brand"], "Color": names["color"], "Size": text.size},
+        "parent_asin": products.asins[item],
+        "bought_together": None,
+    }
 
 
 def _reviews(

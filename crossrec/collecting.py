@@ -1,0 +1,124 @@
+"""The first stage: raw files -> cleaned, aligned and split tables and tensors of both domains."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from crossrec.data.download import digest
+from crossrec.data.identities import Identity, check_sources, read_domains, split_name
+from crossrec.data.portrait.account import as_json
+from crossrec.data.portrait.plots import plot_domains
+from crossrec.data.portrait.tables import markdown
+from crossrec.data.prepared import (
+    Protocol,
+    describe,
+    prepare,
+    read_account,
+    read_portraits,
+)
+from crossrec.data.splits import export_split
+from crossrec.data.storage import DOMAINS, read_interactions
+from crossrec.settings import DataSettings, Part
+from crossrec.staging import Staging
+
+log = logging.getLogger(__name__)
+PLACES = ("folder", "download")  # where files lie is no input: what is in them is
+
+
+def collect(settings: DataSettings, staging: Staging) -> Path:
+    """The folder of the prepared pair (see `data.prepared`), made now unless it is there.
+
+    Raises:
+        UserError: a domain cannot be read, is empty after cleaning, or cannot be split as asked.
+    """
+    s = settings
+    reader = s.reader.make()
+    names = [*s.sources, s.data["target"]]
+    check_sources(s.sources, s.data["target"])
+    identity = Identity(**s.identity)
+    files = dict.fromkeys(file for name in names for file in reader.files(split_name(name)[0]))
+
+    def make(folder: Path) -> None:
+        with TemporaryDirectory(dir=folder) as scratch:
+            sources, target = read_domains(reader, s.sources, s.data["target"], Path(scratch))
+            prepare(
+                sources,
+                target,
+                folder,
+                clean=s.cleaning.make,
+                rating_scale=s.rating_scale,
+                identity=identity,
+                protocol=Protocol(
+                    split=lambda events: s.split.make(events, seed=s.seed),
+                    split_source=lambda events: s.split_source.make(events, seed=s.seed),
+                    source_after_test=s.protocol["source_after_test"],
+                    cut_at=s.protocol["cut_at"],
+                    position_spans_domains=s.data["position_spans_domains"],
+                ),
+            )
+
+    inputs = {
+        "files": [digest(file, "sha256") for file in files],
+        "reader": _without_places(s.reader.config),
+        "names": [Path(name).name for name in names],
+        "rating_scale": s.data["rating_scale"],
+        "position_spans_domains": s.data["position_spans_domains"],
+        "cleaning": s.cleaning.config,
+        "overlap": identity.overlap,
+        "links": [digest(file, "sha256") for file in identity.files()],
+        "split": _of_split(s.split),
+        "split_source": _of_split(s.split_source),
+        "protocol": {k: s.protocol[k] for k in ("source_after_test", "cut_at")},
+        "seed": s.seed,
+    }
+    folder = staging.stage("collect", ("data",), inputs, make)
+    for line in describe(read_account(folder)):
+        log.info("           %s", line)
+    return folder
+
+
+def write_data_report(data: Path, folder: Path, caption: str) -> list[Path]:
+    """Write data.json, data.md and data.png into a folder: what the domains of a pair are.
+
+    Args:
+        data: what `collect` made.
+        folder: of the run.
+        caption: what stands above the tables.
+
+    Returns:
+        The plots among them.
+    """
+    portraits = read_portraits(data)
+    (folder / "data.json").write_text(as_json(portraits))
+    (folder / "data.md").write_text(markdown(portraits, caption))
+    return [plot_domains(portraits, caption, folder / "data.png")]
+
+
+def export(data: Path, folder: Path, split: str) -> list[Path]:
+    """Write the splits of source and target into a folder, for split=shared to read.
+
+    Args:
+        split: what the split is called.
+    """
+    files = []
+    for domain in DOMAINS:
+        events = read_interactions(data, domain)
+        files.append(folder / f"{domain}_split.parquet")
+        export_split(events, files[-1], split)
+    return files
+
+
+def _without_places(config: Any) -> Any:
+    """A reader's configuration, and that of readers inside it, without where the files lie."""
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_places(config[key]) for key in config if key not in PLACES}
+
+
+def _of_split(split: Part) -> dict[str, Any]:
+    """A split's configuration, with what is in its file in place of where the file lies."""
+    file = split.config.get("file")
+    if file is None or not Path(file).is_file():  # the split itself says what is wrong with it
+        return split.config
+    return {**split.config, "file": digest(Path(file), "sha256")}

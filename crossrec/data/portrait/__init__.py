@@ -1,0 +1,1 @@
+"""What the domains of a pair are: sizes, distributions, overlap and texts, in numbers and plots."""
