@@ -185,7 +185,7 @@ def write(folder: Path, events: Events, changed: tuple[str, ...] = ()) -> None:
 
     Args:
         changed: of these parts ("none" for events that are left out) ratings and reviews are
-            others; "items" changes all texts of the items that no train event has.
+            others; "target items" changes all texts of its items that no train event has.
     """
     for domain, table in events.items():
         (folder / domain).mkdir(parents=True)
@@ -205,7 +205,7 @@ def write(folder: Path, events: Events, changed: tuple[str, ...] = ()) -> None:
             field: [
                 f"{domain}_{item}_{field} {WORDS[(crc32(f'{item}{field}'.encode()) + shift) % 10]}"
                 for item, learned in items
-                for shift in [int("items" in changed and not learned)]
+                for shift in [int(f"{domain} items" in changed and not learned)]
             ]
             for field in TEXT_FIELDS
         }

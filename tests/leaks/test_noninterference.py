@@ -108,7 +108,7 @@ def settings_of(world: Any, folder: Path) -> list[Settings]:
     """Runs on the world, and on one in which all is changed that is said of what is held out."""
     return [
         replace(world.settings, artifacts=folder / "one"),
-        world.varied(folder, (*HELD_OUT, "items")),
+        world.varied(folder, (*HELD_OUT, "source items", "target items")),
     ]
 
 
@@ -227,7 +227,7 @@ def trained(settings: Settings) -> dict[str, Any]:
 RATES = part("objective", OmegaConf.load(CONF / "objective" / "rating.yaml"))
 
 
-@pytest.mark.parametrize("split", ["leave_one_out", "ratio", "temporal", "cold_users"])
+@pytest.mark.parametrize("split", ["leave_one_out", "temporal", "cold_users"])
 def test_no_weight_depends_on_what_is_said_of_test_events(
     plant: Plant, split: str, tmp_path: Path
 ) -> None:
@@ -242,6 +242,18 @@ def test_no_weight_depends_on_what_is_said_of_test_events(
     )
     assert differing(one, other) == set()
     assert differing(one, control) == set(one)
+
+
+def test_a_new_item_is_to_the_weights_what_nobody_took(plant: Plant, tmp_path: Path) -> None:
+    world = plant("leave_one_out", "default")
+    softmax = world.settings.objective
+    runs = (
+        replace(world.settings, artifacts=tmp_path / "one"),
+        world.varied(tmp_path, ("target items",)),
+    )
+    for objective, expected in ((RATES, set()), (softmax, {"scratch", "transfer"})):
+        one, other = (trained(replace(settings, objective=objective)) for settings in runs)
+        assert differing(one, other) == expected
 
 
 def test_a_leak_is_found_in_the_weights(
