@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crossrec.data.sources.lines import head
 from crossrec.errors import UserError
 
 VIDEO = "video_id"
@@ -30,14 +31,18 @@ def read_captions(path: Path, max_malformed: float) -> pl.DataFrame:
         UserError: a column is missing, the text is not UTF-8, or more than the share
             `max_malformed` of the lines is malformed.
     """
-    records = _records(path)
-    _, _, header = next(records)
+    first_line = head(path, 1)  # looked at first, because another file may be large
+    if not first_line:
+        raise UserError(f"{path} is empty. Fetch it again, or remove it.")
+    header = next(csv.reader(first_line))
     if missing := [name for name in COLUMNS if header.count(name) != 1]:
         raise UserError(
             f"{path}, line 1: expected the columns {', '.join(COLUMNS)}, but {missing[0]} is "
             f"there {header.count(missing[0])} times; found {', '.join(header)[:200]!r}. Put the "
             f"official file there."
         )
+    records = _records(path)
+    next(records)
     places = [header.index(name) for name in COLUMNS]
     rows: list[list[str]] = []
     n_lines, n_malformed, first = 0, 0, 0
@@ -80,7 +85,7 @@ def _records(path: Path) -> Iterator[tuple[int, int, list[str]]]:
 
 def _decoded(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -89,6 +94,3 @@ def _decoded(path: Path) -> str:
             f"{path}, line {number}: expected UTF-8 text, found byte "
             f"0x{error.object[error.start]:02x}. Convert the file to UTF-8 (as with iconv)."
         ) from error
-    if not text.strip():
-        raise UserError(f"{path} is empty. Fetch it again, or remove it.")
-    return text

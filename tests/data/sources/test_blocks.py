@@ -125,6 +125,13 @@ def test_a_mark_of_utf_8_is_left_out(tmp_path: Path) -> None:
     assert list(blocks(write(tmp_path / "x", "\ufeffa\ufeff\n".encode()))) == ["a\ufeff\n".encode()]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(tmp_path: Path) -> None:
+    write(tmp_path / "x", b"a\n").chmod(0)
+    with pytest.raises(UserError, match="x cannot be read: Permission denied"):
+        list(blocks(tmp_path / "x"))
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere cannot be read: No such file"):
         list(blocks(tmp_path / "nowhere"))
