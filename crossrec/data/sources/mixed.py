@@ -17,20 +17,22 @@ class Mixed:
 
     Args:
         readers: domain -> its reader.
-        times: domain -> number that brings its ratings to the scale of the others.
+        rating_factors: domain -> number that brings its ratings to the scale of the others.
     """
 
     def __init__(
-        self, readers: Mapping[str, Reader], times: Mapping[str, float] | None = None
+        self, readers: Mapping[str, Reader], rating_factors: Mapping[str, float] | None = None
     ) -> None:
         if not readers:
             raise UserError(
                 "data.reader.readers is empty: name a reader for each domain, as in "
                 "conf/data/book_crossing_library_thing.yaml"
             )
-        self.readers, self.times = dict(readers), dict(times or {})
-        if unknown := sorted(self.times.keys() - self.readers.keys()):
-            raise UserError(f"data.reader.times names {', '.join(unknown)}, which has no reader")
+        self.readers, self.rating_factors = dict(readers), dict(rating_factors or {})
+        if unknown := sorted(self.rating_factors.keys() - self.readers.keys()):
+            raise UserError(
+                f"data.reader.rating_factors names {', '.join(unknown)}, which has no reader"
+            )
 
     def files(self, domain: str) -> tuple[Path, ...]:
         """The files of a domain; see its reader."""
@@ -43,7 +45,7 @@ class Mixed:
             UserError: no reader was given for the domain, or it cannot read it.
         """
         raw = self._reader(domain).read(domain, scratch)
-        scaled = (pl.col(RATING) * self.times.get(domain, 1)).cast(pl.Float32)
+        scaled = (pl.col(RATING) * self.rating_factors.get(domain, 1)).cast(pl.Float32)
         return replace(raw, interactions=raw.interactions.with_columns(scaled))
 
     def _reader(self, domain: str) -> Reader:
