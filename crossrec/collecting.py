@@ -7,17 +7,17 @@ from typing import Any
 
 from crossrec.data.download import digest
 from crossrec.data.identities import Identity, check_sources, read_domains, split_name
-from crossrec.data.portrait.account import as_json
-from crossrec.data.portrait.plots import plot_domains
-from crossrec.data.portrait.tables import markdown
 from crossrec.data.prepared import (
     Protocol,
     describe,
     prepare,
     read_account,
-    read_portraits,
+    read_statistics,
 )
 from crossrec.data.splits import export_split
+from crossrec.data.statistics.account import as_json
+from crossrec.data.statistics.plots import plot_domains
+from crossrec.data.statistics.tables import markdown
 from crossrec.data.storage import DOMAINS, read_interactions
 from crossrec.settings import DataSettings, Part
 from crossrec.staging import Staging
@@ -59,7 +59,7 @@ def collect(settings: DataSettings, staging: Staging) -> Path:
             )
 
     inputs = {
-        "files": [digest(file, "sha256") for file in files],
+        "files": [[digest(file, "sha256"), _folder_values(file)] for file in files],
         "reader": _without_places(s.reader.config),
         "names": [Path(name).name for name in names],
         "rating_scale": s.data["rating_scale"],
@@ -89,10 +89,10 @@ def write_data_report(data: Path, folder: Path, caption: str) -> list[Path]:
     Returns:
         The plots among them.
     """
-    portraits = read_portraits(data)
-    (folder / "data.json").write_text(as_json(portraits))
-    (folder / "data.md").write_text(markdown(portraits, caption))
-    return [plot_domains(portraits, caption, folder / "data.png")]
+    accounts = read_statistics(data)
+    (folder / "data.json").write_text(as_json(accounts))
+    (folder / "data.md").write_text(markdown(accounts, caption))
+    return [plot_domains(accounts, caption, folder / "data.png")]
 
 
 def export(data: Path, folder: Path, split: str) -> list[Path]:
@@ -107,6 +107,11 @@ def export(data: Path, folder: Path, split: str) -> list[Path]:
         files.append(folder / f"{domain}_split.parquet")
         export_split(events, files[-1], split)
     return files
+
+
+def _folder_values(file: Path) -> list[str]:
+    """What the folders of a partitioned table say of a file's rows ("year=2018")."""
+    return [part for part in file.parts[:-1] if "=" in part]
 
 
 def _without_places(config: Any) -> Any:

@@ -106,7 +106,9 @@ class Settings(DataSettings):
         Args:
             account: what `data.prepared.read_account` gives.
         """
+        of_all = " of what users had, too" if account["repeated"] else ""
         return (
             f"{self.data_caption(account)}; cold: at most {self.protocol['cold_at_most']} target "
-            f"interactions in train; full ranking, ties against the model; seed {self.seed}."
+            f"interactions in train; full ranking{of_all}, ties against the model; "
+            f"seed {self.seed}."
         )

@@ -30,14 +30,14 @@ def main(cfg: DictConfig) -> None:
         settings = compose_data(cfg, folder)
 
         from crossrec.collecting import collect, export, write_data_report
-        from crossrec.data.portrait.tables import terminal
-        from crossrec.data.prepared import read_account, read_portraits
+        from crossrec.data.prepared import read_account, read_statistics
+        from crossrec.data.statistics.tables import terminal
         from crossrec.staging import Staging
 
         staging = Staging(settings.artifacts)
         data = collect(settings, staging)
         caption = settings.data_caption(read_account(data))
-        Console().print(terminal(read_portraits(data), caption))
+        Console().print(terminal(read_statistics(data), caption))
         write_data_report(data, folder, caption)
         for file in export(data, folder, settings.protocol["name"]):
             log.info("split      %s", file)

@@ -11,6 +11,7 @@ import polars as pl
 
 from crossrec.data.columns import ITEM, POSITION, RATING, REVIEW, ROW, TIMESTAMP, USER
 from crossrec.data.raw import RawDomain
+from crossrec.data.sources.tidy import null_if_empty
 from crossrec.errors import UserError
 
 Duplicates = Literal["first", "last", "keep"]
@@ -184,18 +185,15 @@ def _coded(raw: RawDomain) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
     """Events without text and with integers for ids (null where there is no id), and the ids."""
     events = (
         raw.interactions.drop(REVIEW)
-        .with_columns(pl.col(RATING).fill_nan(None), null_if_empty(USER), null_if_empty(ITEM))
+        .with_columns(
+            pl.col(RATING).fill_nan(None), null_if_empty(pl.col(USER)), null_if_empty(pl.col(ITEM))
+        )
         .collect()
     )
     users, user_ids = number(events[USER])
     items, item_ids = number(events[ITEM])
     coded = events.select(users.alias(_USER), items.alias(_ITEM), RATING, TIMESTAMP, POSITION, ROW)
     return coded, user_ids, item_ids
-
-
-def null_if_empty(column: str) -> pl.Expr:
-    """The column of strings, null where there is no character."""
-    return pl.when(pl.col(column).str.len_bytes() > 0).then(pl.col(column)).alias(column)
 
 
 def _count(codes: pl.Series) -> int:

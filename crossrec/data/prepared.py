@@ -3,7 +3,7 @@
 target/, source/       tables of the target, and of the source or of all sources together
 *.safetensors, ...     the tensors that models train on; see `storage` for both
 pair.json              the account of all that was done
-portraits.json         what each domain is; see `portrait`
+statistics.json         what each domain is; see `statistics`
 """
 
 import json
@@ -19,11 +19,11 @@ from crossrec.data.columns import IN_SOURCE, ITEM, POSITION, RATING, ROW, SPLIT,
 from crossrec.data.identities import Identity, identify
 from crossrec.data.leakage import check_source_future, check_temporal, in_future, later_share
 from crossrec.data.pair import DomainPair, align, time_order
-from crossrec.data.portrait.account import DomainAccount, as_json, read_json
-from crossrec.data.portrait.matching import match
-from crossrec.data.portrait.profile import profile
 from crossrec.data.raw import RawDomain
 from crossrec.data.splits import TEST, TRAIN, split_fingerprint
+from crossrec.data.statistics.account import DomainAccount, as_json, read_json
+from crossrec.data.statistics.matching import match
+from crossrec.data.statistics.profile import profile
 from crossrec.data.storage import read_pair, write_pair, write_reviews, write_tables
 from crossrec.errors import UserError
 
@@ -84,7 +84,6 @@ def prepare(
     source_events, of_sources = _together(
         [_cleaned(source, clean, rating_scale) for source in sources]
     )
-    target_events = _split_target(target_events, source_events, protocol)
     name = "+".join(source.name for source in sources)
     order, time = time_order(
         source_events,
@@ -92,12 +91,14 @@ def prepare(
         protocol.source_after_test,
         protocol.position_spans_domains,
     )
+    past = time if order == "cut" else None
+    target_events = _split_target(target_events, source_events, protocol, past)
     check_source_future(
         name, source_events, target_events, time, protocol.source_after_test, protocol.cut_at
     )
     n_all = len(source_events)
-    if order == "cut" and time is not None:
-        future = in_future(source_events, target_events, time, protocol.cut_at)
+    if past is not None:
+        future = in_future(source_events, target_events, past, protocol.cut_at)
         source_events = source_events.filter(~future)
     n_future = n_all - len(source_events)
     if source_events.is_empty():
@@ -112,11 +113,11 @@ def prepare(
     write_tables(folder / "target", target_events.select(EVENTS), of_target.items)
     _write_reviews(folder / "source", source_events, sources)
     _write_reviews(folder / "target", target_events, [target])
-    portraits = [_portrait(of_target, target_events, None, None)]
+    statistics = [_statistics(of_target, target_events, None, None)]
     for number, part in enumerate(of_sources):
         events = source_events.filter(pl.col(ORIGIN) == number)
-        portraits.append(_portrait(part, events, of_target, target_events))
-    (folder / "portraits.json").write_text(as_json(portraits))
+        statistics.append(_statistics(part, events, of_target, target_events))
+    (folder / "statistics.json").write_text(as_json(statistics))
     pair = align(
         (name, source_events, source_items),
         (target.name, target_events, of_target.items),
@@ -136,7 +137,8 @@ def prepare(
         "shared_items": shared["items"],
         "later_share": later_share(target_events),
         "fingerprint": split_fingerprint(source_events, target_events),
-        "cleaning": [portrait.cleaning for portrait in portraits],
+        "repeated": statistics[0].profile["repeated"],
+        "cleaning": [domain.cleaning for domain in statistics],
     }
     (folder / "pair.json").write_text(json.dumps(account, indent=1) + "\n")
 
@@ -158,23 +160,33 @@ def _cleaned(raw: RawDomain, clean: Clean, rating_scale: Scale) -> tuple[pl.Data
 def _together(
     cleaned: list[tuple[pl.DataFrame, _Domain]],
 ) -> tuple[pl.DataFrame, list[_Domain]]:
-    """The events of all sources in one order; ORIGIN numbers the source that an event is of."""
+    """The events of all sources in one order; ORIGIN numbers the source that an event is of.
+
+    What a user did with an item that several sources have is an event of the first of them alone:
+    twice, it could be learned and held out.
+    """
     events = pl.concat(
         table.with_columns(pl.lit(number, pl.UInt8).alias(ORIGIN))
         for number, (table, _) in enumerate(cleaned)
     )
     if len(cleaned) > 1:
+        events = events.filter(pl.col(ORIGIN) == pl.col(ORIGIN).min().over(USER, ITEM))
         events = events.sort(USER, TIMESTAMP, POSITION, ITEM, RATING, ORIGIN, maintain_order=True)
     return events, [domain for _, domain in cleaned]
 
 
-def _split_target(target: pl.DataFrame, source: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def _split_target(
+    target: pl.DataFrame, source: pl.DataFrame, protocol: Protocol, past: str | None
+) -> pl.DataFrame:
+    """Target events with SPLIT and ORIGIN.
+
+    Args:
+        past: the column by which source events are in the future of target events, if any.
+    """
     users = source[USER]
-    span = protocol.position_spans_domains
-    order, time = time_order(source, target, protocol.source_after_test, span)
-    if order == "cut" and time is not None:  # who comes to the source later is not known by then
+    if past is not None:  # who comes to the source later is not known by then
         asked = target.with_columns(pl.lit(TEST).alias(SPLIT))
-        users = users.filter(~in_future(source, asked, time, "user"))
+        users = users.filter(~in_future(source, asked, past, "user"))
     known = users.unique()
     told = target.with_columns(pl.col(USER).is_in(known.implode()).alias(IN_SOURCE))
     events = protocol.split(told).drop(IN_SOURCE)
@@ -183,7 +195,7 @@ def _split_target(target: pl.DataFrame, source: pl.DataFrame, protocol: Protocol
     return events.with_columns(pl.lit(0, pl.UInt8).alias(ORIGIN))
 
 
-def _portrait(
+def _statistics(
     domain: _Domain,
     events: pl.DataFrame,
     target: _Domain | None,
@@ -235,6 +247,10 @@ def describe(account: dict[str, Any]) -> list[str]:
         "unknown": "no common time: the whole source counts as past",
     }
     lines.append(order[account["order"]])
+    if account["repeated"]:
+        lines.append(
+            f"{account['repeated']:,} target events repeat an item: what users had is ranked, too"
+        )
     if account["later_share"]:
         lines.append(
             f"warning: {account['later_share']:.0%} of train lies after the average test event; "
@@ -243,9 +259,9 @@ def describe(account: dict[str, Any]) -> list[str]:
     return lines
 
 
-def read_portraits(folder: Path) -> list[DomainAccount]:
-    """What the target and each of its sources is."""
-    return read_json((folder / "portraits.json").read_text())
+def read_statistics(folder: Path) -> list[DomainAccount]:
+    """Of the target, then of each of its sources."""
+    return read_json((folder / "statistics.json").read_text())
 
 
 def read_account(folder: Path) -> dict[str, Any]:

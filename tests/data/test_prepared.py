@@ -20,13 +20,14 @@ from crossrec.data.columns import (
 )
 from crossrec.data.identities import Identity
 from crossrec.data.prepared import (
+    Clean,
     Protocol,
     Split,
     describe,
     load_pair,
     prepare,
     read_account,
-    read_portraits,
+    read_statistics,
 )
 from crossrec.data.raw import RawDomain
 from crossrec.data.sources.tables import Tables
@@ -73,6 +74,7 @@ def prepared(
     cut_at: str = "user",
     split: Split = LAST,
     identity: Identity = ALIKE,
+    clean: Clean = clean,
 ) -> dict[str, Any]:
     sources = source if isinstance(source, dict) else {"home": source}
     folder.mkdir(exist_ok=True)
@@ -135,17 +137,26 @@ def test_several_sources_are_one_domain(tmp_path: Path) -> None:
         ("ann", "g0", "train"),
         ("ann", "s0", "valid"),
         ("ann", "s1", "test"),
-        ("bob", "g1", "train"),
-        ("bob", "s0", "valid"),
+        # What bob did with s0 stands in both and counts once: else it would be valid and test.
+        ("bob", "g1", "valid"),
         ("bob", "s0", "test"),
     ]
     assert read_items(tmp_path, "source")[ITEM].to_list() == ["g0", "g1", "s0", "s1", "s2"]
     reviews = read_reviews(tmp_path, "source").rows()
-    assert sorted(reviews) == [("g0", "ann on g0"), ("g1", "bob on g1")]
-    portraits = read_portraits(tmp_path)
-    assert [portrait.name for portrait in portraits] == ["tech", "home", "garden"]
-    assert [portrait.profile["interactions"] for portrait in portraits] == [4, 3, 3]
-    assert len(load_pair(tmp_path).source.train_events()[0]) == 2
+    assert reviews == [("g0", "ann on g0")]
+    accounts = read_statistics(tmp_path)
+    assert [account.name for account in accounts] == ["tech", "home", "garden"]
+    assert [account.profile["interactions"] for account in accounts] == [4, 3, 2]
+    assert len(load_pair(tmp_path).source.train_events()[0]) == 1
+
+
+def test_repeats_are_told_because_they_change_the_ranking(tmp_path: Path) -> None:
+    again = [*TARGET, ("bob", "t0", 7)]
+    once = prepared(tmp_path / "once", SOURCE, again)
+    kept = prepared(tmp_path / "kept", SOURCE, again, clean=partial(clean, duplicates="keep"))
+    assert (once["repeated"], kept["repeated"]) == (0, 1)
+    assert describe(kept)[-1] == "1 target events repeat an item: what users had is ranked, too"
+    assert len(load_pair(tmp_path / "kept").target.test.seen_items) == 0
 
 
 def test_sources_that_are_kept_apart_share_nothing(tmp_path: Path) -> None:

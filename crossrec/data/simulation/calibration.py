@@ -14,21 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crossrec.data.columns import ITEM, RATING, TIMESTAMP, TITLE, USER
 from crossrec.data.simulation.marketplace import Marketplace
+from crossrec.data.statistics.distributions import gini
 from crossrec.errors import UserError
 
 RELATEDNESS, SEED, STRENGTH = 0.7, 0, 2.0  # as in conf/data/marketplace.yaml
 DAY = 86_400
-
-
-def gini(counts: NDArray[np.int64]) -> float:
-    """Gini coefficient: 0 where all counts are the same, towards 1 where one has everything."""
-    ordered = np.sort(counts).astype(np.float64)
-    n = len(ordered)
-    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * ordered.sum()))
 
 
 def shape(interactions: pl.DataFrame, items: pl.DataFrame) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from crossrec.data.portrait.profile import ANY
+from crossrec.data.statistics.profile import ANY
 
 
 @dataclass(frozen=True)

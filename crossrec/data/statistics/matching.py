@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from crossrec.data.columns import ITEM, USER
-from crossrec.data.portrait.distributions import Spread, share, spread
-from crossrec.data.portrait.profile import event_counts, item_counts
-from crossrec.data.portrait.text_match import TextMatch, match_texts
+from crossrec.data.statistics.distributions import Spread, share, spread
+from crossrec.data.statistics.profile import event_counts, item_counts
+from crossrec.data.statistics.text_match import TextMatch, match_texts
 
 
 @dataclass(frozen=True)

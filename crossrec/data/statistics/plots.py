@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from crossrec.data.portrait.account import DomainAccount
-from crossrec.data.portrait.profile import ANY, TEXT_COLUMNS
+from crossrec.data.statistics.account import DomainAccount
+from crossrec.data.statistics.profile import ANY, TEXT_COLUMNS
 from crossrec.evaluation.plots import COLORS, OTHER
 from crossrec.evaluation.summary import CANDIDATE
 

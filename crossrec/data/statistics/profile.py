@@ -21,7 +21,7 @@ from crossrec.data.columns import (
     TITLE,
     USER,
 )
-from crossrec.data.portrait.distributions import (
+from crossrec.data.statistics.distributions import (
     Counts,
     Ratings,
     Spread,

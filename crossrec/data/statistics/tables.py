@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from crossrec.data.portrait.account import DomainAccount, percent, sentences
-from crossrec.data.portrait.profile import ANY
+from crossrec.data.statistics.account import DomainAccount, percent, sentences
+from crossrec.data.statistics.profile import ANY
 from crossrec.evaluation.tables import markdown_line
 
 NONE = "-"

@@ -1,18 +1,11 @@
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from crossrec.data.simulation import calibration
-from crossrec.data.simulation.calibration import compare, gini, overlap, shape, write
+from crossrec.data.simulation.calibration import compare, overlap, shape, write
 from crossrec.errors import UserError
-
-
-def test_gini_by_hand() -> None:
-    assert gini(np.array([4, 4, 4])) == 0
-    assert gini(np.array([0, 1])) == 0.5
-    assert gini(np.array([3, 1])) == 0.25  # |3 - 1| / (2 people * 4 in all)
 
 
 def test_shape_by_hand() -> None:

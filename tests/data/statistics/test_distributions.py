@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossrec.data.portrait.distributions import (
+from crossrec.data.statistics.distributions import (
     N_RANGES,
     Bin,
     Counts,
@@ -77,6 +77,7 @@ def test_every_number_is_in_its_bin(values: list[int]) -> None:
 
 def test_gini_from_all_the_same_to_one_has_all() -> None:
     assert gini(numbers(3, 3, 3)) == 0
+    assert gini(numbers(0, 1)) == pytest.approx(0.5)
     assert gini(numbers(1, 3)) == pytest.approx(0.25)
     assert gini(numbers(3, 1)) == pytest.approx(0.25)
     assert gini(np.array([1] * 999 + [10**9])) == pytest.approx(0.999, abs=1e-5)

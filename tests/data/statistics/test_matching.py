@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, USER
-from crossrec.data.portrait.distributions import Bin, Spread
-from crossrec.data.portrait.matching import Shared, match
+from crossrec.data.statistics.distributions import Bin, Spread
+from crossrec.data.statistics.matching import Shared, match
 
 Pairs = list[tuple[str, str]]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
-from crossrec.data.portrait.distributions import Bin
-from crossrec.data.portrait.profile import ANY, Profile, item_counts, profile
+from crossrec.data.statistics.distributions import Bin
+from crossrec.data.statistics.profile import ANY, Profile, item_counts, profile
 
 DAY = 86_400
 Row = tuple[str, str, float | None, int | None]

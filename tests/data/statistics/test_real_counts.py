@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from crossrec.data.columns import ITEM, TIMESTAMP, TITLE, USER
-from crossrec.data.portrait.matching import Match, match
-from crossrec.data.portrait.profile import ANY, Profile, profile
 from crossrec.data.sources.tables import Tables
+from crossrec.data.statistics.matching import Match, match
+from crossrec.data.statistics.profile import ANY, Profile, profile
 
 HOME, ELECTRONICS, DENSE, GROCERY, BEAUTY = (
     f"amazon_home_electronics/{name}"

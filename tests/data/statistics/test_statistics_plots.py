@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
-from crossrec.data.portrait.account import DomainAccount, as_json, read_json
-from crossrec.data.portrait.matching import match
-from crossrec.data.portrait.plots import PANELS, draw_domains, plot_domains
-from crossrec.data.portrait.profile import profile
+from crossrec.data.statistics.account import DomainAccount, as_json, read_json
+from crossrec.data.statistics.matching import match
+from crossrec.data.statistics.plots import PANELS, draw_domains, plot_domains
+from crossrec.data.statistics.profile import profile
 
 DAY = 86_400
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from crossrec.data.cleaning import CleaningReport, CleaningStep
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
-from crossrec.data.portrait.account import DomainAccount, as_json, percent, read_json, sentences
-from crossrec.data.portrait.matching import match
-from crossrec.data.portrait.profile import profile
-from crossrec.data.portrait.tables import MAX_RATING_ROWS, markdown, sheets, terminal
+from crossrec.data.statistics.account import DomainAccount, as_json, percent, read_json, sentences
+from crossrec.data.statistics.matching import match
+from crossrec.data.statistics.profile import profile
+from crossrec.data.statistics.tables import MAX_RATING_ROWS, markdown, sheets, terminal
 
 Tables = tuple[pl.DataFrame, pl.DataFrame]
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrec.data.columns import ITEM, ITEM_COLUMNS
-from crossrec.data.portrait import text_match
-from crossrec.data.portrait.text_match import TextMatch, match_texts, normalize
+from crossrec.data.statistics import text_match
+from crossrec.data.statistics.text_match import TextMatch, match_texts, normalize
 
 Titles = list[str | None]
 
