@@ -34,7 +34,7 @@ LAYERS: list[list[set[str]]] = [
     [{"models"}, {"encoders"}],
     [{"data"}],
     [{"evaluation"}],
-    [{"losses"}, {"data.columns"}],
+    [{"losses"}, {"data.columns"}, {"folding"}],
 ]
 FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
 

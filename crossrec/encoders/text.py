@@ -16,8 +16,8 @@ from crossrec.data.columns import (
     REVIEW,
     TITLE,
 )
-from crossrec.encoders.folding import fold, shorten
 from crossrec.errors import UserError
+from crossrec.folding import fold, shorten
 
 TEXT_FIELDS = (TITLE, BRAND, CATEGORIES, FEATURES, DESCRIPTION, KEYWORDS)
 REVIEWS = "reviews"

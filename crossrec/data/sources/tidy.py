@@ -1,6 +1,5 @@
 """From what a file has to the tables that every reader gives."""
 
-import html
 from pathlib import Path
 
 import polars as pl
@@ -15,10 +14,9 @@ from crossrec.data.columns import (
 )
 from crossrec.data.raw import RawDomain
 from crossrec.errors import UserError
+from crossrec.folding import fold
 
 _TYPES = {RATING: pl.Float32(), TIMESTAMP: pl.Int64(), POSITION: pl.Int64()}
-_ENTITY = r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
-_TAG = r"</?[A-Za-z][^<>]*>"  # "3 < 4 and 5 > 2" is no tag
 
 
 def raw_domain(
@@ -61,23 +59,9 @@ def _with_columns(table: pl.LazyFrame, columns: tuple[str, ...]) -> pl.LazyFrame
 
 
 def clean_text(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
-    """Decode HTML entities, drop HTML tags, fold white space; what is empty then becomes null."""
-    for column in columns:
-        text = pl.col(column)
-        entities = (
-            frame.lazy()
-            .filter(text.str.contains("&", literal=True))
-            .select(text.str.extract_all(_ENTITY).explode().unique().drop_nulls())
-            .collect()
-            .to_series()
-            .sort()
-            .to_list()
-        )
-        if entities:
-            text = text.str.replace_many(entities, [html.unescape(entity) for entity in entities])
-        text = text.str.replace_all(_TAG, " ").str.replace_all(r"[\s\x00]+", " ").str.strip_chars()
-        frame = frame.with_columns(null_if_empty(text))
-    return frame
+    """Plain text without HTML, white space single; what is empty then becomes null."""
+    folded = frame.with_columns(fold(frame[column]).alias(column) for column in columns)
+    return folded.with_columns(null_if_empty(pl.col(column)) for column in columns)
 
 
 def null_if_empty(text: pl.Expr) -> pl.Expr:

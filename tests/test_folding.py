@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrec.encoders.folding import fold, shorten
+from crossrec.folding import fold, shorten
 
 WORDS = st.sampled_from(
     ["Pan", "&amp;", "&amp", "&lt;", "&quot;", "&#38;", "&#x27", "&copy2", "&nope;", "&", ";", "é"]
