@@ -8,29 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import polars as pl
 from torch import Tensor
 
 from crossrec.collecting import collect
-from crossrec.data.columns import ITEM
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
-from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
-from crossrec.encoders.content import Content, read_content, write_content
-from crossrec.encoders.language_model import LanguageModel, weights_digest
-from crossrec.encoders.text import compose, corpus, text_lengths
+from crossrec.encoders.content import Content
+from crossrec.encoders.language_model import LanguageModel
+from crossrec.encoding import encode_items, pretrain_encoder
 from crossrec.evaluation.results import Results, write_results
 from crossrec.judging import baselines, carried, judge, oracle, trained
 from crossrec.models.interface import Recommender
 from crossrec.recommend import recommend, write_recommendations
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
+from crossrec.trainers import device_of, trainer_of
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import Rating
-from crossrec.training.pretraining import pretrain
-from crossrec.training.progress import StageBar
 from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.method import check_overlap
 
@@ -102,88 +97,11 @@ class Stages:
 
     def pretrain(self, data: Path) -> LanguageModel | None:
         """Continue the language model on the unlabeled texts of both domains, train alone."""
-        s = self.settings
-        if s.encoder["model"] is None:
-            return None
-        cache = s.artifacts / "language_models"
-        base = LanguageModel.locate(s.encoder["model"], s.encoder["pooling"], cache)
-        if not s.pretraining["enabled"]:
-            log.info("pretrain   off: the language model stays as it was published")
-            return base
-        options = {k: v for k, v in s.pretraining.items() if k not in ("enabled", "max_steps")}
-
-        def make(folder: Path) -> None:
-            # What no train event has is not read: its words would be of the held-out events.
-            items = [
-                read_items(data, name).filter(pl.col(ITEM).is_in(train_items(data, name).implode()))
-                for name in DOMAINS
-            ]
-            reviews = [read_reviews(data, name) for name in DOMAINS]
-            texts = corpus(pl.concat(items), pl.concat(reviews), s.data["text_fields"])
-            limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
-            # One process: a bounded stage does not earn the start of several.
-            trainer = self._trainer("pretrain")([], devices=1, strategy="auto", **limits)
-            account = pretrain(
-                texts, base.folder, folder, trainer, pooling=base.pooling, seed=s.seed, **options
-            )
-            (folder / "pretraining.json").write_text(json.dumps(account, indent=1) + "\n")
-
-        inputs = {
-            "data": data.name,
-            "text_fields": s.data["text_fields"],
-            "model": weights_digest(base.folder),
-            "pooling": base.pooling,
-            "pretraining": s.pretraining,
-            "precision": s.trainer.config["precision"],
-            "seed": s.seed,
-        }
-        code = ("encoders", "training/pretraining.py", "training/language_modeling.py")
-        folder = self.staging.stage("pretrain", code, inputs, make)
-        account = json.loads((folder / "pretraining.json").read_text())
-        before, after = account["perplexity_before"], account["perplexity_after"]
-        log.info("           held-out perplexity %.4g -> %.4g", before, after)
-        return LanguageModel(folder, base.pooling)
+        return pretrain_encoder(self.settings, self.staging, data)
 
     def encode(self, data: Path, language_model: LanguageModel | None) -> Content:
         """Item texts of both domains -> content vectors of mean length 1."""
-        if language_model is None:
-            return Content(None, None, None)
-        s = self.settings
-        options = {k: s.encoder[k] for k in ("whiten_dim", "max_length", "batch_tokens", "dtype")}
-
-        def make(folder: Path) -> None:
-            items = [read_items(data, name) for name in DOMAINS]
-            learned = [
-                table[ITEM].is_in(train_items(data, name).implode()).to_numpy()
-                for table, name in zip(items, DOMAINS, strict=True)
-            ]
-            fields = s.data["text_fields"]
-            texts = [
-                compose(table, fields, reviews=read_reviews(data, name))
-                for table, name in zip(items, DOMAINS, strict=True)
-            ]
-            lengths = {n: text_lengths(t) for n, t in zip(DOMAINS, texts, strict=True)}
-            (folder / "texts.json").write_text(json.dumps(lengths, indent=1) + "\n")
-            write_content(folder, texts, learned, language_model, device=self._device, **options)
-
-        inputs = {
-            "data": data.name,
-            "text_fields": s.data["text_fields"],
-            "model": weights_digest(language_model.folder),
-            "pooling": language_model.pooling,
-            **options,
-        }
-        content = self.staging.stage("encode", ("encoders",), inputs, make)
-        for name, lengths in json.loads((content / "texts.json").read_text()).items():
-            words = lengths["words"]
-            log.info(
-                "           %s texts: %s words in the median, %s at most, %.0f%% without text",
-                name,
-                f"{words['p50']:g}",
-                f"{words['max']:,}",
-                100 * lengths["without_text"],
-            )
-        return read_content(content)
+        return encode_items(self.settings, self.staging, data, language_model)
 
     def train_source(self, data: Path, pair: DomainPair, content: Content) -> Path:
         """The recommender on the source domain: W_s."""
@@ -191,7 +109,7 @@ class Stages:
         def make(folder: Path) -> None:
             s = self.settings
             model = self._model(pair.source, content.source)
-            trainer = self._trainer("source")
+            trainer = trainer_of(self.settings, "source")
             account = fit_source(
                 model, pair.source, s.objective.make(), trainer, s.training, s.seed
             )
@@ -216,7 +134,7 @@ class Stages:
                 read_weights(source),
                 carry,
                 s.objective.make(),
-                self._trainer(name),
+                trainer_of(self.settings, name),
                 s.training,
                 s.seed,
             )
@@ -237,11 +155,11 @@ class Stages:
         def load(domain: Domain, vectors: Tensor | None, artifact: Path) -> Recommender:
             model = self._model(domain, vectors)
             put_weights(model, read_weights(artifact))
-            return model.to(self._device)
+            return model.to(device_of(self.settings))
 
         untrained = self._model(pair.target, content.of_target(True))
         zero_shot(untrained, pair, read_weights(source))
-        untrained.to(self._device)
+        untrained.to(device_of(self.settings))
         return Models(
             source=load(pair.source, content.source, source),
             scratch=load(pair.target_only, content.target, scratch),
@@ -292,27 +210,8 @@ class Stages:
         )
         return results, caption
 
-    @property
-    def _device(self) -> str:
-        """Where encoding, ranking and recommending run: the trainer's accelerator."""
-        return "cuda" if self.settings.trainer.config["accelerator"] in ("gpu", "cuda") else "cpu"
-
     def _model(self, domain: Domain, content: Tensor | None) -> Recommender:
         return build_model(self.settings.model.make, domain, content, self.settings.seed)
-
-    def _trainer(self, stage: str) -> Callable[..., L.Trainer]:
-        """Makes the configured Trainer; what the configuration says reaches it untouched."""
-        s = self.settings
-
-        def make(callbacks: list[L.Callback], **limits: Any) -> L.Trainer:
-            if s.trainer.config.get("enable_progress_bar", True):
-                callbacks = [*callbacks, StageBar(stage)]
-            logger = s.logger(stage) or False
-            return s.trainer.make(
-                callbacks=callbacks, logger=logger, default_root_dir=s.run_folder, **limits
-            )
-
-        return make
 
     def _training_stage(
         self,

@@ -22,6 +22,15 @@ from crossrec.data.splits import leave_one_out
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads only wait for each other over tensors as small as a test's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets that some tests read; they skip where it is absent."""
@@ -78,8 +87,7 @@ def command(
     """`python -m crossrec.train`, in this process: the torch that is loaded need not load again."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # the command sets both: put back what was
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
-    on_sigterm, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads only wait for each other over tensors as small as these
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     loggers = [logging.getLogger(), logging.getLogger("crossrec.errors")]
     handlers = [logger.handlers[:] for logger in loggers]
 
@@ -102,7 +110,6 @@ def command(
             opened.close()
         logger.handlers = before
     signal.signal(signal.SIGTERM, on_sigterm)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,19 @@ LAYERS: list[list[set[str]]] = [
             "data.__main__",
         }
     ],
-    [{"stages", "collecting", "staging", "recommend", "judging", "scoring", "settings"}],
+    [
+        {
+            "stages",
+            "collecting",
+            "encoding",
+            "staging",
+            "trainers",
+            "recommend",
+            "judging",
+            "scoring",
+            "settings",
+        }
+    ],
     [{"training"}],
     [{"transfer"}],
     [{"models"}, {"encoders"}],
@@ -38,7 +50,9 @@ LAYERS: list[list[set[str]]] = [
 ]
 FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
 
-# A package, and the modules that may import it.
+# A package, and the modules that may import it. Hydra is known to the commands (train, sweep and
+# `python -m crossrec.data`) and to the two modules that all commands share: what turns what was
+# written into settings, and what answers a mistake in it.
 RESERVED = {
     "hydra": ("train", "sweep", "data.__main__", "configuration.composing", "configuration.shell"),
     "omegaconf": (
@@ -52,10 +66,8 @@ RESERVED = {
     "lightning": (
         "tracking",
         "configuration.rehearsal",
-        "stages",
+        "trainers",
         "training",
-        "data.domain",
-        "data.pair",
         "data.datamodule",
     ),
     "pytorch_lightning": (),

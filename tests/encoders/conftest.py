@@ -1,6 +1,5 @@
 """Tiny language models with random weights, saved as Hugging Face folders."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,6 @@ from transformers import (
 )
 
 WORDS = ["red", "green", "blue", "steel", "oak", "glass", "knife", "lamp", "pan", "chair"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads only wait for each other over tensors as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

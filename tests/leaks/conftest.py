@@ -5,7 +5,7 @@ event gets a rating that is its number, and a review that names it; each item is
 that name it; and some items and instants are given to held-out events alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -63,15 +63,6 @@ class World:
         """Settings of a run on raw tables in which what `write` calls `changed` is changed."""
         write(folder / "raw", self.events, changed)
         return replace(reading(self.settings, folder / "raw"), artifacts=folder / "artifacts")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads only wait for each other over tensors as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

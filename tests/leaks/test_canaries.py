@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 import torch
 
-from crossrec import stages
+from crossrec import encoding
 from crossrec.data import histories, pair, prepared
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.datamodule import DomainDataModule
@@ -202,7 +202,7 @@ def look(world: Any, settings: Settings, patch: pytest.MonkeyPatch) -> Found:
         (folder / "texts.json").write_text(json.dumps(texts))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
-    patch.setattr(stages, "pretrain", record)
+    patch.setattr(encoding, "pretrain", record)
     run = Stages(settings)
     data = run.collect()
     model = run.pretrain(data)
@@ -278,7 +278,7 @@ def reviews_of_all_events(settings: Settings, patch: pytest.MonkeyPatch) -> Sett
 
 def texts_of_all_items(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
     """Items that no train event has are learned, too."""
-    patch.setattr(stages, "train_items", lambda data, name: read_items(data, name)[ITEM])
+    patch.setattr(encoding, "train_items", lambda data, name: read_items(data, name)[ITEM])
     return settings
 
 

@@ -19,7 +19,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from crossrec import stages
+from crossrec import encoding
 from crossrec.configuration.composing import CONF, part
 from crossrec.data import prepared
 from crossrec.data.columns import ITEM, ROW, SPLIT, USER
@@ -56,7 +56,7 @@ def seen(world: Any, settings: Settings) -> dict[str, Any]:
     run = Stages(settings)
     data = run.collect()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "pretrain", record)
+        patch.setattr(encoding, "pretrain", record)
         model = run.pretrain(data)
     assert model is not None
     content = run.encode(data, LanguageModel(Path(settings.encoder["model"]), "mean"))
@@ -151,7 +151,7 @@ def test_what_is_said_of_train_events_changes_what_is_learned(
 
 
 def items_of_all_events(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(stages, "train_items", lambda data, name: read_items(data, name)[ITEM])
+    patch.setattr(encoding, "train_items", lambda data, name: read_items(data, name)[ITEM])
 
 
 def reviews_of_all_events(patch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -39,15 +38,6 @@ VOCABULARY = {
     token: number
     for number, token in enumerate([*SPECIAL, *sorted({w for text in TEXTS for w in text.split()})])
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Two threads only wait for each other over tensors as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def save_tokenizer(folder: Path, encoder: bool) -> None:
