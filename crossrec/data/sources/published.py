@@ -55,13 +55,13 @@ class Published:
         reason = "no archive of it is there either"
         for archive in [place / name for place in places for name in self.archives]:
             if archive.is_file():
-                if found := _unpack(archive, layouts, places[0]):
+                if found := unpack(archive, layouts, places[0]):
                     return found
                 reason = f"{archive} does not hold it"
         if self.url is not None and download:
             try:
                 archive = fetch(self.url, places[0] / self.archives[0], md5=self.md5)
-                if found := _unpack(archive, layouts, places[0]):
+                if found := unpack(archive, layouts, places[0]):
                     return found
                 reason = f"{archive} does not hold it"
             except UserError as error:
@@ -77,7 +77,7 @@ class Published:
         )
 
 
-def _unpack(
+def unpack(
     archive: Path, layouts: tuple[tuple[str, ...], ...], place: Path
 ) -> tuple[Path, ...] | None:
     """Take the first layout that an archive holds out of it, whatever folders it has inside."""
