@@ -12,6 +12,7 @@ from torch import Tensor
 
 from crossrec.collecting import collect
 from crossrec.data.domain import Domain
+from crossrec.data.identities import split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
@@ -194,7 +195,7 @@ class Stages:
             trained("transferred", models.transferred, models.domain, rates, s.rating_scale),
         ]
         if s.data["simulated"]:
-            preferences = s.reader.make().oracle(s.data["target"])
+            preferences = s.reader.make().oracle(split_name(s.data["target"])[0])
             rows.append(oracle(preferences, pair.target, s.rating_scale))
         per_user = judge(
             rows, pair.target, content.target, s.protocol["cold_at_most"], s.evaluation

@@ -186,6 +186,31 @@ def tables(folder: Path, n_users: int = 30, **columns: bool) -> Path:
 
 
 @pytest.mark.parametrize(
+    ("change", "pair"),
+    [
+        ("data.target=electronics:Electronics", "home -> electronics:Electronics"),
+        ("data.source=[home,news]", "home+news -> electronics"),
+        ("split=cold_users", "home -> electronics"),
+        ("split=few_shot", "home -> electronics"),
+        ("split=cold_items", "home -> electronics"),
+    ],
+)
+def test_pairs_and_splits_of_other_shapes(
+    command: Command, tiny: list[str], shared: Path, tmp_path: Path, change: str, pair: str
+) -> None:
+    sizes = {"users": 90, "shared_users": 60, "items": 40}
+    news = [f"+data.reader.sizes.news.{name}={value}" for name, value in sizes.items()]
+    where = [f"paths.artifacts={shared}", f"hydra.run.dir={tmp_path}"]
+    ran = command(*tiny, *news, change, *where)
+    assert ran.code == 0, ran.err
+    caption = (tmp_path / "results.md").read_text().replace("\n", " ")
+    assert f"{pair} (SIMULATED" in caption
+    results = pl.read_csv(tmp_path / "results.csv")
+    assert {"scratch", "transferred", "oracle"} <= set(results["model"])
+    assert (tmp_path / "data.md").read_text().count("(source)") >= pair.count("+") + 1
+
+
+@pytest.mark.parametrize(
     "columns",
     [
         {},

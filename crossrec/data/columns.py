@@ -33,7 +33,8 @@ ROW = "row"
 
 SPLIT = "split"
 IN_SOURCE = "in_source"
-"""Whether the user of a target event has events in a source, as splits are told (Boolean)."""
+"""Whether the user of a target event is known from a source by then, as splits are told (Boolean):
+has events there, and before the first one here where there is a time to tell."""
 
 PAD = -1
 """The item code that marks no event in a padded batch."""
