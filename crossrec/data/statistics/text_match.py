@@ -1,7 +1,6 @@
 """How well the texts of two catalogs match: common words, equal titles, nearest texts."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import polars as pl
@@ -10,6 +9,7 @@ from scipy.sparse import csr_array
 
 from crossrec.data.cleaning import number
 from crossrec.data.columns import BRAND, CATEGORIES, ITEM, KEYWORDS, TITLE
+from crossrec.data.splits.draws import hashes
 
 COLUMNS = (TITLE, CATEGORIES, BRAND)
 MAX_SAMPLE = 2000
@@ -67,7 +67,11 @@ def match_texts(source_items: pl.DataFrame, target_items: pl.DataFrame) -> TextM
     occurrences = target.sum(axis=0, dtype=np.float64)
     source_uses, target_uses = source.sum(axis=0) > 0, occurrences > 0
     rows = np.flatnonzero(np.diff(target.indptr))
-    sample = rows[np.argsort(_hashes(target_items[ITEM].gather(rows)), kind="stable")[:MAX_SAMPLE]]
+    sample = rows[
+        np.argsort(hashes(target_items[ITEM].gather(rows).cast(pl.String)), kind="stable")[
+            :MAX_SAMPLE
+        ]
+    ]
     n_source = int((np.diff(source.indptr) > 0).sum())
     source, target = _weighted(source, target)
     titles = normalize(target_items[TITLE])
@@ -155,10 +159,3 @@ def _nearest(catalog: csr_array, sample: csr_array, own: NDArray[np.int64] | Non
             cosines[rows, np.arange(len(rows))] = 0
         best.append(cosines.max(axis=0))
     return min(1.0, float(np.concatenate(best).mean(dtype=np.float64)))
-
-
-def _hashes(ids: pl.Series) -> NDArray[np.uint64]:
-    """(ids,) uint64, the same in every process and version."""
-    names = ids.cast(pl.String)
-    digests = b"".join(blake2b(name.encode(), digest_size=8).digest() for name in names)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
