@@ -67,11 +67,8 @@ def match_texts(source_items: pl.DataFrame, target_items: pl.DataFrame) -> TextM
     occurrences = target.sum(axis=0, dtype=np.float64)
     source_uses, target_uses = source.sum(axis=0) > 0, occurrences > 0
     rows = np.flatnonzero(np.diff(target.indptr))
-    sample = rows[
-        np.argsort(hashes(target_items[ITEM].gather(rows).cast(pl.String)), kind="stable")[
-            :MAX_SAMPLE
-        ]
-    ]
+    drawn = hashes(target_items[ITEM].gather(rows).cast(pl.String))
+    sample = rows[np.argsort(drawn, kind="stable")[:MAX_SAMPLE]]
     n_source = int((np.diff(source.indptr) > 0).sum())
     source, target = _weighted(source, target)
     titles = normalize(target_items[TITLE])
