@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crossrec.data.sources.lines import head
+from crossrec.data.sources.lines import names_in_head
 from crossrec.errors import UserError
 
 VIDEO = "video_id"
@@ -31,10 +31,9 @@ def read_captions(path: Path, max_malformed: float) -> pl.DataFrame:
         UserError: a column is missing, the text is not UTF-8, or more than the share
             `max_malformed` of the lines is malformed.
     """
-    first_line = head(path, 1)  # looked at first, because another file may be large
-    if not first_line:
+    header = names_in_head(path, ",")  # looked at first, because another file may be large
+    if not header:
         raise UserError(f"{path} is empty. Fetch it again, or remove it.")
-    header = next(csv.reader(first_line))
     if missing := [name for name in COLUMNS if header.count(name) != 1]:
         raise UserError(
             f"{path}, line 1: expected the columns {', '.join(COLUMNS)}, but {missing[0]} is "

@@ -5,6 +5,7 @@ left, which are parsed one by one, so that one bad line costs little and is coun
 that are too many for memory are put down as Parquet on the way.
 """
 
+import csv
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -59,6 +60,18 @@ def read_lines(
 def head(path: Path, n_lines: int, encoding: str = "utf-8") -> list[str]:
     """The first non-blank lines of a file, without line ends. Raises UserError as `read_lines`."""
     return list(islice((line for line in _decoded(path, encoding) if line.strip()), n_lines))
+
+
+def names_in_head(path: Path, separator: str) -> list[str]:
+    """The fields of the first line, which may be quoted. Raises UserError if it has a stray end."""
+    first = (head(path, 1) or [""])[0]
+    try:
+        return next(csv.reader([first], delimiter=separator), [])
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line 1: expected the names of columns, found {first[:80]!r} ({error}). Mend "
+            f"or fetch the file again."
+        ) from error
 
 
 def check_share(max_malformed: float) -> float:

@@ -8,7 +8,7 @@ import polars as pl
 
 from crossrec.data.columns import CATEGORIES, POSITION, RATING, TIMESTAMP
 from crossrec.data.sources.formats import delimited
-from crossrec.data.sources.lines import LineFormat, Lines, head, read_lines
+from crossrec.data.sources.lines import LineFormat, Lines, names_in_head, read_lines
 from crossrec.data.sources.tidy import joined, null_if_empty, unix_seconds
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -80,8 +80,7 @@ def load(
 
 def _text(path: Path, separator: str) -> LineFormat:
     """All fields as strings, under the names in the first line."""
-    first = (head(path, 1) or [""])[0]
-    header = next(csv.reader([first], delimiter=separator), [])
+    header = names_in_head(path, separator)
     names = [
         f"{name}{REPEATED}{number}" if name in header[:number] else name
         for number, name in enumerate(header)

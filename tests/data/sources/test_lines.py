@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crossrec.data.sources import blocks as blocks_module
 from crossrec.data.sources import parsing
 from crossrec.data.sources.formats import delimited, json_lines
-from crossrec.data.sources.lines import check_share, head, read_lines
+from crossrec.data.sources.lines import check_share, head, names_in_head, read_lines
 from crossrec.errors import UserError
 
 SCHEMA = pl.Schema({"user": pl.String(), "stars": pl.Float64(), "tags": pl.List(pl.String())})
@@ -257,6 +257,13 @@ def test_python_literals_are_read_but_never_run(tmp_path: Path) -> None:
     lines = read_lines(path, form, 1.0)
     assert lines.frame.rows() == [("it's", 4.0, ["Home", "Bath"])]
     assert lines.n_malformed == 1
+
+
+def test_names_in_the_first_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", '"user, or id",b\n1,2\n')
+    assert names_in_head(path, ",") == ["user, or id", "b"]
+    with pytest.raises(UserError, match=r"x\.csv, line 1: expected the names of columns.*us\\rer"):
+        names_in_head(write(path, "us\rer,b\n1,2\n"), ",")
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])

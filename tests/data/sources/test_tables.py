@@ -193,6 +193,7 @@ def test_rows_with_too_many_fields_are_counted(tmp_path: Path) -> None:
         ("interactions.csv", b"", r"interactions\.csv is empty"),
         ("interactions.csv", b"user_id,item_id\n", "holds no interaction"),
         ("interactions.csv", "user_id,item_id\nu,é\n".encode("latin-1"), r"UTF-8 text.*0xe9"),
+        ("interactions.csv", b"user_id,item\r_id\nu,i\n", r"line 1: expected the names of columns"),
         ("interactions.parquet", b"PAR1 cut off", "no whole Parquet file"),
         ("events.csv", b"user_id,item_id\nu,i\n", r"holds no interactions.*but events\.csv"),
     ],
