@@ -198,8 +198,9 @@ def patched(archive: Path, name: str, at: int, value: int) -> None:
     Offsets as in the format: 16 the CRC, 20 the packed size, 24 the unpacked size.
     """
     content = bytearray(archive.read_bytes())
-    entry = content.rindex(name.encode()) - 46
-    assert content[entry : entry + 4] == b"PK\x01\x02"
+    entry = content.find(b"PK\x01\x02")
+    while content[entry + 46 : entry + 46 + len(name)] != name.encode():
+        entry = content.index(b"PK\x01\x02", entry + 1)
     content[entry + at : entry + at + 4] = struct.pack("<L", value)
     archive.write_bytes(content)
 
