@@ -14,7 +14,6 @@ from crossrec.data.pair import DomainPair
 from crossrec.data.sequences import HeldOut
 from crossrec.data.simulation.preferences import Preferences
 from crossrec.evaluation.evaluate import Panel
-from crossrec.models.interface import Recommender
 from crossrec.models.item_knn import ItemKNN
 from crossrec.models.popularity import Popularity
 from crossrec.scoring import (
@@ -24,7 +23,6 @@ from crossrec.scoring import (
     calibrated,
     direct,
     of_baseline,
-    of_model,
     of_utility,
     train_matrix,
 )
@@ -47,24 +45,23 @@ def baselines(target: Domain, scale: Scale | None) -> list[Contestant]:
 
 
 def trained(
-    name: str, model: Recommender, domain: Domain, predicts_ratings: bool, scale: Scale | None
+    name: str, scorer: Scorer, domain: Domain, predicts_ratings: bool, scale: Scale | None
 ) -> Contestant:
     """A model that was trained on the domain in which it competes."""
-    scorer = of_model(model)
     return Contestant(name, domain, scorer, _ratings(scorer, domain, predicts_ratings, scale))
 
 
 def carried(
     name: str,
-    model: Recommender,
-    source: Recommender,
+    scorer: Scorer,
+    source: Scorer,
     pair: DomainPair,
     predicts_ratings: bool,
     scale: Scale | None,
 ) -> Contestant:
     """A model that competes in the target on the strength of the source alone."""
-    ratings = _ratings(of_model(source), pair.source, predicts_ratings, scale)
-    return Contestant(name, pair.target, of_model(model), ratings)
+    ratings = _ratings(source, pair.source, predicts_ratings, scale)
+    return Contestant(name, pair.target, scorer, ratings)
 
 
 def _ratings(

@@ -98,12 +98,27 @@ def sampled_softmax(
         negatives: (S,) int64 items drawn with replacement from q, shared by all cases.
         log_q: (n,) log of the probability that one draw gives the item.
     """
-    own = (user * item[positive]).sum(dim=1, keepdim=True)  # (M, 1)
+    own = (user * item[positive]).sum(dim=1)
     drawn = user @ item[negatives].T  # (M, S)
-    drawn = drawn - (log_q[negatives] + math.log(len(negatives)))
-    drawn = drawn.masked_fill(negatives == positive.unsqueeze(1), -torch.inf)
+    return scored_softmax(own, drawn, log_q[negatives], negatives == positive.unsqueeze(1))
+
+
+def scored_softmax(
+    positive_scores: Tensor, negative_scores: Tensor, log_q: Tensor, left_out: Tensor
+) -> Tensor:
+    """`sampled_softmax` from scores, whatever gave them.
+
+    Args:
+        positive_scores: (M,).
+        negative_scores: (M, S) of the negatives drawn for each case.
+        log_q: (S,) or (M, S) log of the probability that one draw gives the negative.
+        left_out: (M, S) bool, negatives that are the case's own positive.
+    """
+    own = positive_scores.unsqueeze(1)
+    drawn = negative_scores - (log_q + math.log(negative_scores.shape[1]))
+    drawn = drawn.masked_fill(left_out, -torch.inf)
     mass = torch.logsumexp(torch.cat([own, drawn], dim=1), dim=1)
-    return (mass - own.squeeze(1)).mean()
+    return (mass - positive_scores).mean()
 
 
 def bpr(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
@@ -113,6 +128,15 @@ def bpr(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
     (M, 1) beside (M, S) for S negatives a case.
     """
     return -F.logsigmoid(positive_scores - negative_scores).mean()
+
+
+def logistic(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
+    """Mean over the cases of -log sigmoid(s_positive) - sum over negatives of log sigmoid(-s).
+
+    He et al., WWW 2017, equation 7. Shapes: (M,) and (M, S).
+    """
+    negative = F.logsigmoid(-negative_scores).sum(dim=1)
+    return -(F.logsigmoid(positive_scores) + negative).mean()
 
 
 def rating(predicted: Tensor, observed: Tensor) -> Tensor:

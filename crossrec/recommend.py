@@ -8,12 +8,11 @@ from torch import Tensor
 
 from crossrec.data.columns import ITEM, TITLE, USER
 from crossrec.data.domain import Domain
-from crossrec.models.interface import Recommender
-from crossrec.scoring import USERS_PER_BLOCK, user_states
+from crossrec.scoring import USERS_PER_BLOCK, Scorer
 
 
 @torch.no_grad()
-def recommend(model: Recommender, domain: Domain, n: int) -> pl.DataFrame:
+def recommend(scorer: Scorer, domain: Domain, n: int) -> pl.DataFrame:
     """The n best items of the domain's catalog for each user that the pair knows.
 
     A list is made from all that precedes the user's test events, as the evaluated lists are; what
@@ -23,16 +22,15 @@ def recommend(model: Recommender, domain: Domain, n: int) -> pl.DataFrame:
         domain, user_id, rank (from 1), item_id, title, score; users by code, best item first.
     """
     known = domain.known
-    users = user_states(model, known)
-    items = model.item_vectors(model.embed_items())
+    score_block = scorer(known)
     rows = torch.repeat_interleave(torch.arange(len(known.users)), known.lengths)
-    had = torch.stack([rows[known.own], known.items[known.own]]).to(users.device)
+    had = torch.stack([rows[known.own], known.items[known.own]])
     best_items, best_scores = [], []
-    for block in torch.arange(len(users)).split(USERS_PER_BLOCK):
-        first = int(block[0])
-        scores = users[block] @ items.T
-        mine = (had[0] >= first) & (had[0] < first + len(block))
-        scores[had[0][mine] - first, had[1][mine]] = -torch.inf
+    for first in range(0, len(known.users), USERS_PER_BLOCK):
+        scores = score_block(slice(first, first + USERS_PER_BLOCK)).clone()  # may be the model's
+        mine = (had[0] >= first) & (had[0] < first + len(scores))
+        row, item = had[:, mine].to(scores.device)
+        scores[row - first, item] = -torch.inf
         top = scores.topk(min(n, domain.n_items), dim=1)
         best_items.append(top.indices.cpu())
         best_scores.append(top.values.cpu())

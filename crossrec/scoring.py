@@ -10,12 +10,14 @@ from torch import Tensor
 
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import HeldOut, Sequences
-from crossrec.evaluation.ranking import Ranking, ScoreBlock, factorized, rank
+from crossrec.evaluation.ranking import Ranking, ScoreBlock, rank
 from crossrec.evaluation.ratings import RatingCalibration, RatingErrors, TrainMeans
 from crossrec.models.interface import Recommender
 from crossrec.training.recommender import final_states
+from crossrec.transfer.pair_model import PairModel
 
-Scorer = Callable[[HeldOut], ScoreBlock]
+Scorer = Callable[[Sequences], ScoreBlock]
+"""(S,) histories -> scores of every item for each of them, by slices of rows."""
 RatingModel = Callable[[HeldOut, Tensor], np.ndarray]
 """(queries, (T,) scores of their held-out items) -> (T,) predicted ratings."""
 
@@ -25,10 +27,29 @@ USERS_PER_BLOCK = 1024
 def of_model(model: Recommender) -> Scorer:
     """Scores of a trained recommender, on the device where it is."""
 
-    def scorer(held_out: HeldOut) -> ScoreBlock:
+    def scorer(histories: Sequences) -> ScoreBlock:
+        states = user_states(model, histories)
         with torch.no_grad():
-            items = model.item_vectors(model.embed_items())
-        return factorized(user_states(model, held_out.history), items)
+            return model.score_block(states, model.item_vectors(model.embed_items()))
+
+    return scorer
+
+
+def of_pair_model(model: PairModel) -> Scorer:
+    """Scores in the target of a method that brings its own network, on the device where it is."""
+
+    def scorer(histories: Sequences) -> ScoreBlock:
+        model.eval()
+        with torch.no_grad():
+            scores = model.scorer("target")
+        rows = torch.arange(len(histories.users))
+
+        @torch.no_grad()
+        def block(chosen: slice) -> Tensor:
+            batch = histories.last(rows[chosen], model.max_history)
+            return scores(batch.to(next(model.parameters()).device))
+
+        return block
 
     return scorer
 
@@ -48,8 +69,8 @@ def user_states(model: Recommender, histories: Sequences) -> Tensor:
 def of_baseline(fitted: Callable[[csr_array], Tensor], n_items: int) -> Scorer:
     """Scores of a baseline that reads a row of the interaction matrix."""
 
-    def scorer(held_out: HeldOut) -> ScoreBlock:
-        known = history_matrix(held_out.history, n_items)
+    def scorer(histories: Sequences) -> ScoreBlock:
+        known = history_matrix(histories, n_items)
         return lambda rows: fitted(known[rows])
 
     return scorer
@@ -58,8 +79,8 @@ def of_baseline(fitted: Callable[[csr_array], Tensor], n_items: int) -> Scorer:
 def of_utility(utility: Callable[[list[int]], np.ndarray]) -> Scorer:
     """Scores that are known: utility takes user codes and gives (users, n_items)."""
 
-    def scorer(held_out: HeldOut) -> ScoreBlock:
-        users = held_out.users.tolist()
+    def scorer(histories: Sequences) -> ScoreBlock:
+        users = histories.users.tolist()
         return lambda rows: torch.from_numpy(utility(users[rows]))
 
     return scorer
@@ -113,7 +134,7 @@ def calibrated(scorer: Scorer, domain: Domain, scale: tuple[float, float]) -> Ra
 
 def truth_scores(scorer: Scorer, held_out: HeldOut, n_items: int) -> np.ndarray:
     """(T,) the scores of the held-out items."""
-    return rank(scorer(held_out), held_out.queries(), n_items, 1).truth_scores.numpy()
+    return rank(scorer(held_out.history), held_out.queries(), n_items, 1).truth_scores.numpy()
 
 
 def direct(mean: float, scale: tuple[float, float]) -> RatingModel:
@@ -144,7 +165,7 @@ class Contestant:
     def compete(self, k: int) -> Ranking:
         """Rank the test queries: the one time that this contestant sees test."""
         test = self.domain.test
-        return rank(self.scorer(test), test.queries(), self.domain.n_items, k)
+        return rank(self.scorer(test.history), test.queries(), self.domain.n_items, k)
 
     def errors(self, ranking: Ranking, like_at: float) -> RatingErrors | None:
         """How wrong the predicted ratings of the test events are."""

@@ -22,13 +22,16 @@ from crossrec.evaluation.results import Results, write_results
 from crossrec.judging import baselines, carried, judge, oracle, trained
 from crossrec.models.interface import Recommender
 from crossrec.recommend import recommend, write_recommendations
+from crossrec.scoring import Scorer, of_model, of_pair_model
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
 from crossrec.trainers import device_of, trainer_of
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import Rating
+from crossrec.training.pair_training import build_pair, fit_pair
 from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.method import check_overlap
+from crossrec.transfer.pair_model import PairModel
 
 log = logging.getLogger(__name__)
 # How a run is shown is no input of what it makes.
@@ -43,12 +46,18 @@ def main_job(settings: Settings) -> "Outcome":
     pair = load_pair(data)
     overlap = len(pair.shared_users), len(pair.shared_items)
     names = f"{pair.source.name} -> {pair.target.name}"
-    check_overlap(settings.transfer.make(), names, *overlap)
+    method = settings.transfer.make()
+    check_overlap(method, names, *overlap)
     language_model = stages.pretrain(data)
     content = stages.encode(data, language_model)
-    source = stages.train_source(data, pair, content)
-    scratch = stages.train_target("scratch", data, pair, content, source, settings.scratch)
-    transferred = stages.train_target("transfer", data, pair, content, source, settings.transfer)
+    own_network = isinstance(method, PairModel)
+    source = None if own_network else stages.train_source(data, pair, content)
+    scratch = stages.train_target("scratch", data, pair, content, None, settings.scratch)
+    if own_network:
+        transferred = stages.train_pair(data, pair, content)
+    else:
+        part = settings.transfer
+        transferred = stages.train_target("transfer", data, pair, content, source, part)
     models = stages.open_models(pair, content, source, scratch, transferred)
     stages.recommend(pair, models)
     results, caption = stages.evaluate(data, pair, content, models)
@@ -76,12 +85,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Models:
-    """The trained models, each with the domain that it competes in."""
+    """The trained models.
 
-    source: Recommender
+    Attributes:
+        source, zero_shot: on the source, and its weights in the target; None where the method
+            brings a network of its own.
+        scratch: on the target alone.
+        transferred: how the transferred model scores.
+        domain: where the transferred model competes.
+    """
+
+    source: Recommender | None
+    zero_shot: Recommender | None
     scratch: Recommender
-    zero_shot: Recommender
-    transferred: Recommender
+    transferred: Scorer
     domain: Domain
 
 
@@ -119,9 +136,19 @@ class Stages:
         return self._training_stage("source", data, content, {}, make)
 
     def train_target(
-        self, name: str, data: Path, pair: DomainPair, content: Content, source: Path, method: Part
+        self,
+        name: str,
+        data: Path,
+        pair: DomainPair,
+        content: Content,
+        source: Path | None,
+        method: Part,
     ) -> Path:
-        """The same recommender on the target domain, with a transfer method: W."""
+        """The same recommender on the target domain, with a transfer method: W.
+
+        Args:
+            source: what `train_source` made; None for a method that uses nothing of it.
+        """
 
         def make(folder: Path) -> None:
             s = self.settings
@@ -132,7 +159,7 @@ class Stages:
                 model,
                 pair,
                 domain,
-                read_weights(source),
+                read_weights(source) if source else {},
                 carry,
                 s.objective.make(),
                 trainer_of(self.settings, name),
@@ -142,44 +169,68 @@ class Stages:
             save_weights(folder, model, account)
 
         reads = {"method": method.config}
-        if name != "scratch":  # which uses nothing of the source
+        if source is not None:
             reads["source"] = {"artifact": source.name}
         return self._training_stage(name, data, content, reads, make)
 
+    def train_pair(self, data: Path, pair: DomainPair, content: Content) -> Path:
+        """A method that brings its own network, on both domains."""
+
+        def make(folder: Path) -> None:
+            s = self.settings
+            model = s.transfer.make()
+            trainer = trainer_of(s, "transfer")
+            account = fit_pair(model, pair, content, s.objective.make, trainer, s.training, s.seed)
+            save_weights(folder, model, account)
+
+        reads = {"method": self.settings.transfer.config, "model": None}
+        return self._training_stage("transfer", data, content, reads, make)
+
     def open_models(
-        self, pair: DomainPair, content: Content, source: Path, scratch: Path, transferred: Path
+        self,
+        pair: DomainPair,
+        content: Content,
+        source: Path | None,
+        scratch: Path,
+        transferred: Path,
     ) -> Models:
         """Models with the artifacts' weights, and the zero-shot model made of the source's."""
-        reads_source = self.settings.transfer.make().reads_source
-        domain = pair.target if reads_source else pair.target_only
+        method = self.settings.transfer.make()
+        device = device_of(self.settings)
 
         def load(domain: Domain, vectors: Tensor | None, artifact: Path) -> Recommender:
             model = self._model(domain, vectors)
             put_weights(model, read_weights(artifact))
-            return model.to(device_of(self.settings))
+            return model.to(device)
 
+        alone = load(pair.target_only, content.target, scratch)
+        if source is None:
+            build_pair(method, pair, content, self.settings.seed)
+            put_weights(method, read_weights(transferred))
+            return Models(None, None, alone, of_pair_model(method.to(device)), pair.target)
+        domain = pair.target if method.reads_source else pair.target_only
         untrained = self._model(pair.target, content.of_target(True))
         zero_shot(untrained, pair, read_weights(source))
-        untrained.to(device_of(self.settings))
+        carried = load(domain, content.of_target(domain.n_context > 0), transferred)
         return Models(
             source=load(pair.source, content.source, source),
-            scratch=load(pair.target_only, content.target, scratch),
-            zero_shot=untrained,
-            transferred=load(domain, content.of_target(domain.n_context > 0), transferred),
+            zero_shot=untrained.to(device),
+            scratch=alone,
+            transferred=of_model(carried),
             domain=domain,
         )
 
     def recommend(self, pair: DomainPair, models: Models) -> None:
-        """Top-N lists for every user, in the target and in the source domain."""
+        """Top-N lists for every user, in the target and, if a model knows it, in the source."""
         start = time.monotonic()
         top_n = self.settings.recommend["top_n"]
         path = self.settings.run_folder / "recommendations.parquet"
-        write_recommendations(
-            path,
-            recommend(models.transferred, models.domain, top_n),
-            recommend(models.source, pair.source, top_n),
-        )
-        log.info("recommend  top %d in both domains (%.1f s)", top_n, time.monotonic() - start)
+        lists = [recommend(models.transferred, models.domain, top_n)]
+        if models.source is not None:
+            lists.append(recommend(of_model(models.source), pair.source, top_n))
+        write_recommendations(path, *lists)
+        where = "both domains" if models.source is not None else "the target"
+        log.info("recommend  top %d in %s (%.1f s)", top_n, where, time.monotonic() - start)
 
     def evaluate(
         self, data: Path, pair: DomainPair, content: Content, models: Models
@@ -190,10 +241,15 @@ class Stages:
         rates = isinstance(s.objective.make(), Rating)
         rows = [
             *baselines(pair.target_only, s.rating_scale),
-            trained("scratch", models.scratch, pair.target_only, rates, s.rating_scale),
-            carried("zero-shot", models.zero_shot, models.source, pair, rates, s.rating_scale),
-            trained("transferred", models.transferred, models.domain, rates, s.rating_scale),
+            trained("scratch", of_model(models.scratch), pair.target_only, rates, s.rating_scale),
         ]
+        if models.zero_shot is not None and models.source is not None:
+            source = of_model(models.source)
+            zero = of_model(models.zero_shot)
+            rows.append(carried("zero-shot", zero, source, pair, rates, s.rating_scale))
+        rows.append(
+            trained("transferred", models.transferred, models.domain, rates, s.rating_scale)
+        )
         if s.data["simulated"]:
             preferences = s.reader.make().oracle(split_name(s.data["target"])[0])
             rows.append(oracle(preferences, pair.target, s.rating_scale))

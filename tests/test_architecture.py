@@ -69,6 +69,7 @@ RESERVED = {
         "trainers",
         "training",
         "data.datamodule",
+        "data.pair_datamodule",
     ),
     "pytorch_lightning": (),
     "pickle": (),

@@ -42,7 +42,7 @@ def test_histories_of_test_queries_hold_train_and_valid_items(small_pair: Domain
 
 def test_model_scores_are_inner_products(small_pair: DomainPair) -> None:
     model, held_out = tower(small_pair), small_pair.target.test
-    block = of_model(model)(held_out)(slice(3, 7))
+    block = of_model(model)(held_out.history)(slice(3, 7))
     states = user_states(model, held_out.history)
     expected = states[3:7] @ model.item_vectors(model.embed_items()).T
     assert torch.allclose(block, expected, atol=1e-6)
@@ -55,7 +55,7 @@ def test_model_scores_are_inner_products(small_pair: DomainPair) -> None:
 def test_all_contestants_are_asked_about_the_same_users(small_pair: DomainPair) -> None:
     rows = [
         *baselines(small_pair.target_only, (1.0, 5.0)),
-        trained("scratch", tower(small_pair), small_pair.target, False, (1.0, 5.0)),
+        trained("scratch", of_model(tower(small_pair)), small_pair.target, False, (1.0, 5.0)),
     ]
     per_user = judge(rows, small_pair.target, None, 2, EVALUATION)
     counts = per_user.group_by("model").len()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from crossrec.data.domain import Domain
-from crossrec.data.sequences import Batch, BatchSampler, HeldOut
+from crossrec.data.sequences import Batch, BatchSampler, HeldOut, Sequences
 
 
 class DomainDataModule(L.LightningDataModule):
@@ -52,26 +52,21 @@ class DomainDataModule(L.LightningDataModule):
             rank,
             world_size,
         )
-        return DataLoader(_Windows(self.domain, sampler), sampler=sampler, batch_size=None)
+        return DataLoader(Windows(self.domain.train, sampler), sampler=sampler, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[tuple[Batch, Tensor]]:
         """Blocks of validation queries as (history batch, row numbers of the queries)."""
         rank, world_size = self._rank()
-        rows = torch.arange(len(self.domain.valid))
-        # A rank without a query of its own would stop the others: it repeats the first one.
-        mine = rows[rank::world_size] if rank < len(rows) else rows[:1]
-        return DataLoader(
-            _Queries(self.domain.valid, self.max_history),
-            sampler=list(mine.split(self.queries_per_batch)),
-            batch_size=None,
-        )
+        queries = Queries(self.domain.valid, self.max_history)
+        blocks = queries.of_rank(rank, world_size, self.queries_per_batch)
+        return DataLoader(queries, sampler=blocks, batch_size=None)
 
 
-class _Windows(Dataset[Batch]):
+class Windows(Dataset[Batch]):
     """Training windows by a list of their numbers."""
 
-    def __init__(self, domain: Domain, sampler: BatchSampler) -> None:
-        self.sequences = domain.train
+    def __init__(self, sequences: Sequences, sampler: BatchSampler) -> None:
+        self.sequences = sequences
         self.rows = torch.from_numpy(sampler.rows)
         self.starts = torch.from_numpy(sampler.starts)
         self.lengths = torch.from_numpy(sampler.lengths)
@@ -81,12 +76,19 @@ class _Windows(Dataset[Batch]):
         return self.sequences.batch(self.rows[chosen], self.starts[chosen], self.lengths[chosen])
 
 
-class _Queries(Dataset[tuple[Batch, Tensor]]):
-    """Held-out queries by a list of their numbers."""
+class Queries(Dataset[tuple[Batch, Tensor]]):
+    """Held-out queries by a list of their numbers, as (history batch, the numbers)."""
 
     def __init__(self, held_out: HeldOut, max_history: int) -> None:
         self.held_out = held_out
         self.max_history = max_history
+
+    def of_rank(self, rank: int, world_size: int, size: int) -> list[Tensor]:
+        """Blocks of up to `size` numbers that one of the ranks asks."""
+        rows = torch.arange(len(self.held_out))
+        # A rank without a query of its own would stop the others: it repeats the first one.
+        mine = rows[rank::world_size] if rank < len(rows) else rows[:1]
+        return list(mine.split(size))
 
     def __getitem__(self, rows: Tensor) -> tuple[Batch, Tensor]:
         return self.held_out.history.last(rows, self.max_history), rows

@@ -19,6 +19,8 @@ from crossrec.data.histories import build_domain
 from crossrec.errors import UserError
 
 Order = Literal["cut", "keep", "unknown"]
+Side = Literal["source", "target"]
+"""Which of the two domains of a pair."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,10 @@ class Batch:
     ratings: Tensor
     own: Tensor
 
+    def part(self, rows: slice) -> "Batch":
+        """Some of its rows."""
+        return Batch(self.users[rows], self.items[rows], self.ratings[rows], self.own[rows])
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device (Lightning calls this)."""
         return Batch(

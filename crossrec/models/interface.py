@@ -2,16 +2,22 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossrec.data.columns import PAD
+from crossrec.evaluation.ranking import ScoreBlock, factorized
+from crossrec.models.cases import Cases
 
 INITIAL_STD = 0.02  # of every table and weight: scores start near zero
+SCORED_CELLS = 2**17  # user-item pairs that are scored at once where the score is a network's
 
 
 class Recommender(nn.Module, ABC):
-    """A recommender whose score is one inner product of a user vector and an item vector.
+    """A recommender: a vector of the user, a vector of the item, and a score of both.
+
+    The score is their inner product unless a model says otherwise (`factorized`, `score`).
 
     Item codes 0 .. n_items - 1 are the domain's own catalog, the candidates; the n_context codes
     above them are items of other domains, which occur in histories only.
@@ -21,16 +27,24 @@ class Recommender(nn.Module, ABC):
         max_history: how many events of history it can read; 1 for models that read ids.
         item_tables: names of the parameters with one row an item (n_items + n_context rows).
         user_tables: names of the parameters with one row a user (n_users rows).
+        factorized: whether the score is the inner product.
     """
 
     sequential: bool
+    factorized: bool = True
     max_history: int
     item_tables: tuple[str, ...]
     user_tables: tuple[str, ...]
 
+    def observe(self, users: Tensor, items: Tensor) -> None:
+        """See who has what in train, (E,) codes each, once before anything else.
+
+        Only models that compute with the interactions themselves need it (a graph's edges).
+        """
+
     @abstractmethod
     def embed_items(self) -> Tensor:
-        """Embeddings of all items, (n_items + n_context, d)."""
+        """Embeddings of all items, (n_items + n_context, d); rows after these are the model's."""
 
     @abstractmethod
     def item_vectors(self, embedded: Tensor) -> Tensor:
@@ -49,6 +63,36 @@ class Recommender(nn.Module, ABC):
             (B, L + 1, k); position p describes the user after the first p events and depends on
             no later one. Positions beyond a user's last event are finite and mean nothing.
         """
+
+    def score(self, user: Tensor, item: Tensor) -> Tensor:
+        """Scores of user vectors and item vectors whose leading dimensions broadcast."""
+        return (user * item).sum(-1)
+
+    def cases(self, user: Tensor, item: Tensor, events: tuple[Tensor, Tensor, Tensor]) -> Cases:
+        """Training cases of (M, k) user vectors and (n_items, k) candidates.
+
+        Args:
+            events: users, items, ratings of the cases, (M,) each.
+        """
+        if self.factorized:
+            return Cases.of_vectors(user, item, *events)
+
+        def score(candidates: Tensor) -> Tensor:
+            of_user = user.view(len(user), *[1] * (candidates.dim() - 1), -1)
+            return self.score(of_user, item[candidates])
+
+        return Cases(*events, len(item), score)
+
+    def score_block(self, users: Tensor, items: Tensor) -> ScoreBlock:
+        """Scores of (U, k) user vectors and (n_items, k) candidates, for ranking."""
+        if self.factorized:
+            return factorized(users, items)
+        step = max(1, SCORED_CELLS // len(items))
+
+        def block(rows: slice) -> Tensor:
+            return torch.cat([self.score(part[:, None], items) for part in users[rows].split(step)])
+
+        return block
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from crossrec.errors import UserError
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Objective
 from crossrec.training.ranks import SpawnedRank
-from crossrec.training.recommender import RecommenderTraining, selection
+from crossrec.training.recommender import RecommenderTraining
+from crossrec.training.selection import selection
 from crossrec.training.transfer import TransferTraining, anchor_for
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.parameters.finetune import Finetune
@@ -31,12 +32,14 @@ def build_model(make: MakeModel, domain: Domain, content: Tensor | None, seed: i
         content: (n_items + n_context, d_c) content vectors, None for ids only.
     """
     torch.manual_seed(seed)
-    return make(
+    model = make(
         n_users=domain.n_users,
         n_items=domain.n_items,
         n_context=domain.n_context,
         content=content,
     )
+    model.observe(*domain.train_events()[:2])
+    return model
 
 
 def fit_source(
@@ -95,31 +98,34 @@ def zero_shot(model: Recommender, pair: DomainPair, weights: dict[str, Tensor]) 
     Finetune().start(model, anchor_for(model, weights, pair, pair.target))
 
 
-def _fit(
-    module: RecommenderTraining, make_trainer: MakeTrainer, training: dict[str, Any], seed: int
-) -> dict[str, Any]:
-    domain = module.domain
-    if len(domain.train_events()[0]) == 0 or len(domain.valid) == 0:
+def check_trainable(domain: Domain) -> None:
+    """Refuse a domain with nothing to train or to validate on.
+
+    Raises:
+        UserError: says what there is, and what to change.
+    """
+    n_events = len(domain.train_events()[0])
+    if n_events == 0 or len(domain.valid) == 0:
         raise UserError(
-            f"domain {domain.name} has {len(domain.train_events()[0])} interactions to train on "
+            f"domain {domain.name} has {n_events} interactions to train on "
             f"and {len(domain.valid)} users to validate on: both are needed. Users need at least "
             "three interactions: lower cleaning.min_item or cleaning.min_user, or choose another "
             "split"
         )
+
+
+def _fit(
+    module: RecommenderTraining, make_trainer: MakeTrainer, training: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    check_trainable(module.domain)
     L.seed_everything(seed, verbose=False)
     model = module.model
     data = DomainDataModule(
-        domain,
+        module.domain,
         model.max_history if model.sequential else 1,
         training["events_per_batch"],
         seed,
     )
     trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
     trainer.fit(module, datamodule=data)
-    return {
-        "monitor": module.objective.monitor,
-        "best": float(module.best_score),
-        "best_epoch": int(module.best_epoch),
-        "epochs": int(module.n_epochs),
-        "steps": int(module.n_steps),
-    }
+    return module.account()

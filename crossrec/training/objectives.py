@@ -1,6 +1,5 @@
 """What a recommender is trained to do: rank (softmax, bpr) or predict ratings (rating)."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -9,24 +8,7 @@ from torch import Tensor
 from crossrec import losses
 from crossrec.data.domain import Domain
 from crossrec.errors import UserError
-
-
-@dataclass(frozen=True)
-class Cases:
-    """The training cases of one batch.
-
-    Attributes:
-        user: (M, k) user vectors just before each event.
-        item: (n_items, k) candidate vectors.
-        users, items: (M,) codes of the event.
-        ratings: (M,) float32, NaN where there is none.
-    """
-
-    user: Tensor
-    item: Tensor
-    users: Tensor
-    items: Tensor
-    ratings: Tensor
+from crossrec.models.cases import Cases
 
 
 class Objective(Protocol):
@@ -49,12 +31,15 @@ class Softmax:
         full_below: catalogs of at most so many items get the full softmax.
         n_negatives: shared negatives of the sampled softmax, drawn in proportion to
             (count + 1) ** 0.75 and corrected for it.
+        n_scored: negatives of each case, drawn alike, where a model's score is no inner product.
     """
 
     monitor, mode = "valid/ndcg@10", "max"
 
-    def __init__(self, full_below: int = 50_000, n_negatives: int = 2048) -> None:
-        self.full_below, self.n_negatives = full_below, n_negatives
+    def __init__(
+        self, full_below: int = 50_000, n_negatives: int = 2048, n_scored: int = 64
+    ) -> None:
+        self.full_below, self.n_negatives, self.n_scored = full_below, n_negatives, n_scored
 
     def prepare(self, domain: Domain) -> None:
         """Make the distribution that negatives are drawn from."""
@@ -63,12 +48,25 @@ class Softmax:
 
     def __call__(self, cases: Cases) -> Tensor:
         """Mean cross-entropy of the cases."""
-        if len(cases.item) <= self.full_below:
-            return losses.softmax(cases.user, cases.item, cases.items)
+        if cases.vectors is None:
+            return self._scored(cases)
+        user, item = cases.vectors
+        if cases.n_items <= self.full_below:
+            return losses.softmax(user, item, cases.items)
         negatives = torch.multinomial(self._q, self.n_negatives, replacement=True)
-        log_q = self._q.log().float().to(cases.item.device)
-        return losses.sampled_softmax(
-            cases.user, cases.item, cases.items, negatives.to(cases.item.device), log_q
+        log_q = self._q.log().float().to(item.device)
+        return losses.sampled_softmax(user, item, cases.items, negatives.to(item.device), log_q)
+
+    def _scored(self, cases: Cases) -> Tensor:
+        """The same estimate with negatives of each case's own."""
+        device = cases.items.device
+        shape = len(cases.items), self.n_scored
+        drawn = torch.multinomial(self._q, shape[0] * shape[1], replacement=True)
+        drawn = drawn.view(shape).to(device)
+        log_q = self._q.log().float().to(device)
+        scores = cases.score(torch.cat([cases.items[:, None], drawn], dim=1))  # (M, 1 + S)
+        return losses.scored_softmax(
+            scores[:, 0], scores[:, 1:], log_q[drawn], drawn == cases.items[:, None]
         )
 
 
@@ -83,7 +81,8 @@ class BPR:
         self._had = torch.unique(users * domain.n_items + items)
 
     def negatives(self, users: Tensor, n_items: int) -> Tensor:
-        """(M,) items drawn uniformly; those a user has are drawn again, up to ten times."""
+        """Items drawn uniformly, one for each of `users`, whatever its shape; those a user has are
+        drawn again, up to ten times."""
         had = self._had.to(users.device)
         drawn = torch.randint(n_items, users.shape, device=users.device)
         for _ in range(10):
@@ -97,11 +96,33 @@ class BPR:
 
     def __call__(self, cases: Cases) -> Tensor:
         """Mean of -log sigmoid(positive - negative)."""
-        negative = self.negatives(cases.users, len(cases.item))
-        return losses.bpr(
-            (cases.user * cases.item[cases.items]).sum(-1),
-            (cases.user * cases.item[negative]).sum(-1),
-        )
+        negative = self.negatives(cases.users, cases.n_items)
+        return losses.bpr(cases.score(cases.items), cases.score(negative))
+
+
+class Logistic(BPR):
+    """Binary cross-entropy of what a user has against uniform items that they do not have.
+
+    The pointwise loss of NeuMF and of most joint models (He et al., WWW 2017, equation 7).
+
+    Args:
+        n_negatives: items drawn for each event.
+
+    Raises:
+        UserError: n_negatives below 1.
+    """
+
+    def __init__(self, n_negatives: int = 4) -> None:
+        if n_negatives < 1:
+            raise UserError(f"objective.n_negatives must be >= 1, got {n_negatives}")
+        self.n_negatives = n_negatives
+
+    def __call__(self, cases: Cases) -> Tensor:
+        """Mean over the cases of -log sigmoid(positive) - sum of log(1 - sigmoid(negative))."""
+        users = cases.users[:, None].expand(-1, self.n_negatives)
+        negative = self.negatives(users, cases.n_items)
+        scores = cases.score(torch.cat([cases.items[:, None], negative], dim=1))
+        return losses.logistic(scores[:, 0], scores[:, 1:])
 
 
 class Rating:
@@ -116,7 +137,7 @@ class Rating:
     def __call__(self, cases: Cases) -> Tensor:
         """Mean squared error over the cases that have a rating; zero where none has."""
         known = ~cases.ratings.isnan()
-        predicted = self.mean + (cases.user * cases.item[cases.items]).sum(-1)
+        predicted = self.mean + cases.score(cases.items)
         if not bool(known.any()):
             return predicted.sum() * 0
         return losses.rating(predicted[known], cases.ratings[known])

@@ -7,7 +7,14 @@ from torch import Tensor, nn
 from crossrec.errors import UserError
 from crossrec.transfer.anchor import Anchor
 
-Overlap = Literal["none", "users", "items"]
+Overlap = Literal["none", "users", "items", "any"]
+"""What must occur in both domains: nothing, users, items, or any of the two."""
+
+
+class HasNeeds(Protocol):
+    """Whatever says which overlap it needs."""
+
+    needs: Overlap
 
 
 class TransferMethod(Protocol):
@@ -31,7 +38,7 @@ class TransferMethod(Protocol):
         """What follows each optimizer step (a proximal operator, say), in place."""
 
 
-def check_overlap(method: TransferMethod, pair: str, shared_users: int, shared_items: int) -> None:
+def check_overlap(method: HasNeeds, pair: str, shared_users: int, shared_items: int) -> None:
     """Refuse a method whose overlap a pair of domains does not have.
 
     Args:
@@ -42,10 +49,16 @@ def check_overlap(method: TransferMethod, pair: str, shared_users: int, shared_i
     Raises:
         UserError: names the method, the pair and what is missing.
     """
-    shared = {"none": 1, "users": shared_users, "items": shared_items}[method.needs]
+    shared = {
+        "none": 1,
+        "users": shared_users,
+        "items": shared_items,
+        "any": shared_users + shared_items,
+    }[method.needs]
     if shared == 0:
+        what = "users or items" if method.needs == "any" else method.needs
         raise UserError(
-            f"transfer method {type(method).__name__} needs {method.needs} that occur in both "
+            f"transfer method {type(method).__name__} needs {what} that occur in both "
             f"domains, but {pair} share none: choose another pair, another transfer "
             "(transfer=l2_sp needs no overlap), or check that both name them alike"
         )

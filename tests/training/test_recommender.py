@@ -8,12 +8,13 @@ from torch import Tensor
 from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
+from crossrec.models.cases import Cases
 from crossrec.models.interface import Recommender
 from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
-from crossrec.training.objectives import BPR, Cases, Objective, Rating, Softmax
+from crossrec.training.objectives import BPR, Objective, Rating, Softmax
 from crossrec.training.recommender import RecommenderTraining
 from crossrec.training.transfer import anchor_for
 from crossrec.transfer.method import TransferMethod
@@ -175,7 +176,7 @@ def test_bpr_negatives_are_items_that_the_user_does_not_have(small_pair: DomainP
 def test_rating_loss_by_hand(small_pair: DomainPair) -> None:
     objective = Rating()
     objective.mean = 3.0
-    cases = Cases(
+    cases = Cases.of_vectors(
         user=torch.tensor([[1.0], [2.0]]),
         item=torch.tensor([[0.5], [1.0]]),
         users=torch.tensor([0, 1]),

@@ -1,0 +1,124 @@
+"""Training a method that brings a network of its own: one Lightning training a phase."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair_datamodule import PairDataModule
+from crossrec.data.sequences import Batch
+from crossrec.encoders.content import Content
+from crossrec.training.fitting import MakeTrainer, check_trainable
+from crossrec.training.objectives import Objective
+from crossrec.training.ranks import SpawnedRank
+from crossrec.training.selection import ValidatedTraining, selection
+from crossrec.transfer.pair_model import PairModel, Phase, domain_of
+
+
+class PairTraining(ValidatedTraining):
+    """One phase: steps that make the method's loss smaller, and validation on one side.
+
+    Logs `train/loss`, and what `ValidatedTraining` says.
+
+    Args:
+        model: the method, built and in the phase.
+        pair: source and target.
+        phase: what is trained.
+        make_objective: makes the objective of a side.
+        learning_rate, weight_decay: of AdamW.
+    """
+
+    def __init__(
+        self,
+        model: PairModel,
+        pair: DomainPair,
+        phase: Phase,
+        make_objective: Callable[[], Objective],
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        sides = {*phase.reads, phase.validates}
+        objectives: dict[Side, Objective] = {side: make_objective() for side in sides}
+        for side, objective in objectives.items():
+            if side != phase.validates:
+                objective.prepare(domain_of(pair, side))
+        super().__init__(
+            model,
+            domain_of(pair, phase.validates),
+            objectives[phase.validates],
+            learning_rate,
+            weight_decay,
+        )
+        self.model: PairModel = model
+        self.phase = phase
+        self.objectives = objectives
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not phase.trains or name.startswith(phase.trains))
+
+    def training_step(self, batches: dict[Side, Batch], batch_idx: int) -> Tensor:
+        """One batch of each side that the phase reads."""
+        loss = self.model.loss(batches, self.objectives)
+        size = max(len(batch.users) for batch in batches.values())
+        self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """What all users share is made once an epoch."""
+        self._scores = self.model.scorer(self.phase.validates)
+
+    def validation_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
+        """Rank a block of queries."""
+        histories, rows = batch
+        self.validate(lambda chosen: self._scores(histories.part(chosen)).float(), rows)
+
+
+def fit_pair(
+    model: PairModel,
+    pair: DomainPair,
+    content: Content,
+    make_objective: Callable[[], Objective],
+    make_trainer: MakeTrainer,
+    training: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Build a method's network and train it, phase after phase, in place.
+
+    Returns:
+        The account of the last phase, and under "phases" that of each.
+    """
+    build_pair(model, pair, content, seed)
+    accounts = []
+    for phase in model.phases:
+        model.enter(phase)
+        module = PairTraining(
+            model,
+            pair,
+            phase,
+            make_objective,
+            training["learning_rate"],
+            training["weight_decay"],
+        )
+        for side in {*phase.reads, phase.validates}:
+            check_trainable(domain_of(pair, side))
+        L.seed_everything(seed, verbose=False)
+        data = PairDataModule(
+            {side: domain_of(pair, side) for side in phase.reads},
+            domain_of(pair, phase.validates),
+            model.max_history,
+            training["events_per_batch"],
+            seed,
+        )
+        trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
+        trainer.fit(module, datamodule=data)
+        accounts.append({"phase": phase.name, **module.account()})
+    return {**accounts[-1], "phases": accounts}
+
+
+def build_pair(model: PairModel, pair: DomainPair, content: Content, seed: int) -> None:
+    """Make a method's parameters, in place, and put it in its last phase."""
+    torch.manual_seed(seed)
+    model.build(pair, content)
+    model.phase = model.phases[-1].name

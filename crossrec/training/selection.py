@@ -1,0 +1,127 @@
+"""Choosing weights on validation alone: what is logged, when to stop, what is kept."""
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MeanSquaredError
+
+from crossrec.data.domain import Domain
+from crossrec.evaluation.metrics import ndcg
+from crossrec.evaluation.ranking import ScoreBlock, rank
+from crossrec.training.objectives import Objective, Rating
+
+
+class ValidatedTraining(L.LightningModule):
+    """A training whose weights are chosen by how a domain's validation queries are ranked.
+
+    Logs `valid/ndcg@10` (exact full ranking, ties against the model) after each epoch and, for the
+    rating objective, `valid/rmse`.
+
+    Args:
+        model: what is trained.
+        domain: where it is validated.
+        objective: of that domain, not yet prepared.
+        learning_rate, weight_decay: of AdamW.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        domain: Domain,
+        objective: Objective,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        objective.prepare(domain)
+        self.model = model
+        self.domain = domain
+        self.objective = objective
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.valid_ndcg = MeanMetric()
+        self.valid_error = MeanSquaredError(squared=False)
+        # Buffers, so that they come back from spawned ranks together with the weights.
+        self.best_score: Tensor
+        self.best_epoch: Tensor
+        self.n_epochs: Tensor
+        self.n_steps: Tensor
+        self.register_buffer("best_score", torch.tensor(float("nan")))
+        for name in ("best_epoch", "n_epochs", "n_steps"):
+            self.register_buffer(name, torch.tensor(-1))
+
+    def validate(self, score_block: ScoreBlock, rows: Tensor) -> None:
+        """Rank some of the validation queries and log how well they are ranked so far.
+
+        Args:
+            score_block: scores of the queries, by their place in `rows`.
+            rows: (R,) numbers of the queries.
+        """
+        rows = rows.cpu()
+        queries = self.domain.valid.queries(rows)
+        ranking = rank(score_block, queries, self.domain.n_items, 10)
+        values = ndcg(ranking.truth_ranks, queries.truth_offsets, 10)
+        self.valid_ndcg.update(values.to(self.device))
+        self.log("valid/ndcg@10", self.valid_ndcg, prog_bar=True)
+        if isinstance(self.objective, Rating):
+            observed = self.domain.valid.truths(rows)[2]
+            known = ~observed.isnan()
+            predicted = self.objective.mean + ranking.truth_scores
+            self.valid_error.update(*(x[known].to(self.device) for x in (predicted, observed)))
+            self.log("valid/rmse", self.valid_error, prog_bar=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW on everything that moves."""
+        moving = [p for p in self.parameters() if p.requires_grad]
+        return torch.optim.AdamW(moving, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def account(self) -> dict[str, float | int | str]:
+        """What the training came to, once it is over."""
+        return {
+            "monitor": self.objective.monitor,
+            "best": float(self.best_score),
+            "best_epoch": int(self.best_epoch),
+            "epochs": int(self.n_epochs),
+            "steps": int(self.n_steps),
+        }
+
+
+class BestWeights(Callback):
+    """Keeps the weights that validation liked best and leaves them in the model at the end.
+
+    Only weights after at least one training step count. They stay in memory: nothing is written
+    that could be mistaken for a finished model, and nothing needs unpickling.
+    """
+
+    def __init__(self, monitor: str, mode: str) -> None:
+        self.monitor, self.sign = monitor, 1.0 if mode == "max" else -1.0
+        self.best: dict[str, Tensor] | None = None
+        self.score = float("-inf")
+        self.epoch = -1
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Copy the weights if this validation is the best so far."""
+        if trainer.sanity_checking or self.monitor not in trainer.callback_metrics:
+            return
+        score = self.sign * float(trainer.callback_metrics[self.monitor])
+        if self.best is None or score > self.score:
+            self.score, self.epoch = score, trainer.current_epoch
+            self.best = {
+                k: v.detach().clone()
+                for k, v in pl_module.get_submodule("model").state_dict().items()
+            }
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the best weights back."""
+        if self.best is not None:
+            pl_module.get_submodule("model").load_state_dict(self.best)
+            pl_module.get_buffer("best_score").fill_(self.sign * self.score)
+            pl_module.get_buffer("best_epoch").fill_(self.epoch)
+            pl_module.get_buffer("n_epochs").fill_(trainer.current_epoch)
+            pl_module.get_buffer("n_steps").fill_(trainer.global_step)
+
+
+def selection(objective: Objective, patience: int) -> list[Callback]:
+    """Early stopping and the choice of weights, both on validation alone."""
+    stop = EarlyStopping(objective.monitor, mode=objective.mode, patience=patience)
+    return [stop, BestWeights(objective.monitor, objective.mode)]

@@ -1,0 +1,1 @@
+"""Transfer of content: items that mean the same lie at the same place."""

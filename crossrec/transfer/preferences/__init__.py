@@ -1,0 +1,1 @@
+"""Transfer of preferences: what a user likes there says what they like here."""

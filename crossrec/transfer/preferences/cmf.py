@@ -1,0 +1,86 @@
+"""Collective matrix factorization (Singh and Gordon, KDD 2008)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from crossrec.data.pair import DomainPair, Side
+from crossrec.data.sequences import Batch
+from crossrec.encoders.content import Content
+from crossrec.errors import UserError
+from crossrec.models.interface import INITIAL_STD
+from crossrec.transfer.method import Overlap
+from crossrec.transfer.pair_model import (
+    Batches,
+    Loss,
+    PairModel,
+    Scores,
+    domain_of,
+    event_cases,
+)
+from crossrec.transfer.preferences.shared_ids import SharedIds
+
+
+class CMF(PairModel):
+    """Two matrices, factorized together: a user or an item of both has one vector for both.
+
+    Section 2 of the paper: alpha * l(X_s, f(U V_s')) + (1 - alpha) * l(X_t, f(U V_t')), where U and
+    V share the rows of what stands in both domains. Ridge regularization is the optimizer's weight
+    decay. Each domain has biases of its own, for what is popular here need not be so there. With
+    nothing shared this is two matrix factorizations.
+
+    Args:
+        dim: d, length of the vectors.
+        alpha: weight of the source's loss, 0 <= alpha < 1.
+
+    Raises:
+        UserError: alpha is out of range.
+    """
+
+    needs: Overlap = "any"
+
+    def __init__(self, dim: int = 64, alpha: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= alpha < 1:
+            raise UserError(f"transfer.alpha must be >= 0 and < 1, got {alpha}")
+        self.dim, self.alpha = dim, alpha
+
+    def build(self, pair: DomainPair, content: Content) -> None:
+        """Tables of users and items over both domains, and biases for each."""
+        self.ids = SharedIds(pair)
+        self.user_embedding = nn.Parameter(torch.randn(self.ids.n_users, self.dim) * INITIAL_STD)
+        self.item_embedding = nn.Parameter(torch.randn(self.ids.n_items, self.dim) * INITIAL_STD)
+        sides: tuple[Side, ...] = ("source", "target")
+        self.user_bias = nn.ParameterDict(
+            {side: torch.zeros(self.ids.n_users, 1) for side in sides}
+        )
+        self.item_bias = nn.ParameterDict(
+            {side: torch.zeros(domain_of(pair, side).n_items, 1) for side in sides}
+        )
+
+    def vectors(self, side: Side, users: Tensor) -> tuple[Tensor, Tensor]:
+        """[p_u, b_u, 1] of the users and [q_i, 1, b_i] of a side's catalog."""
+        user, item = self.user_embedding[users], self.item_embedding[self.ids.rows(side)]
+        user_bias, item_bias = self.user_bias[side][users], self.item_bias[side]
+        return (
+            torch.cat([user, user_bias, torch.ones_like(user_bias)], dim=1),
+            torch.cat([item, torch.ones_like(item_bias), item_bias], dim=1),
+        )
+
+    def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
+        """alpha of the source's loss and 1 - alpha of the target's."""
+        source, target = (
+            losses[side](event_cases(*self.vectors(side, batches[side].users), batches[side]))
+            for side in ("source", "target")
+        )
+        return self.alpha * source + (1 - self.alpha) * target
+
+    def scorer(self, side: Side) -> Scores:
+        """Inner products with the side's catalog."""
+
+        def scores(histories: Batch) -> Tensor:
+            user, item = self.vectors(side, histories.users)
+            return user @ item.T
+
+        return scores
