@@ -148,6 +148,29 @@ def test_bpr_of_a_hopeless_pair_is_finite() -> None:
     assert losses.bpr(torch.tensor([-1e4]), torch.tensor([1e4])).item() == pytest.approx(2e4)
 
 
+def test_scored_softmax_with_negatives_of_each_case_by_hand() -> None:
+    """Uniform q over four items, two draws: each negative stands for 1 / (2 / 4) = 2 items."""
+    positive, negative = torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 2.0], [5.0, 0.0]])
+    log_q = torch.full((2, 2), math.log(1 / 4))
+    left_out = torch.tensor([[False, False], [True, False]])
+    expected = [
+        math.log(math.e + 2 * math.exp(0.0) + 2 * math.exp(2.0)) - 1.0,
+        math.log(1.0 + 2 * math.exp(0.0)),
+    ]
+    loss = losses.scored_softmax(positive, negative, log_q, left_out)
+    assert loss.item() == pytest.approx(sum(expected) / 2)
+
+
+def test_logistic_by_hand() -> None:
+    def softplus(x: float) -> float:
+        return math.log1p(math.exp(x))
+
+    loss = losses.logistic(torch.tensor([2.0, 0.0]), torch.tensor([[1.0, -1.0], [0.0, 3.0]]))
+    first = softplus(-2.0) + softplus(1.0) + softplus(-1.0)
+    second = softplus(0.0) + softplus(0.0) + softplus(3.0)
+    assert loss.item() == pytest.approx((first + second) / 2)
+
+
 def test_rating_by_hand() -> None:
     assert losses.rating(torch.tensor([3.0, 5.0]), torch.tensor([4.0, 2.0])).item() == 5.0
 

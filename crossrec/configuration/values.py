@@ -110,6 +110,7 @@ RULES = {
     "model.max_history": whole(1),
     "model.dropout": Rule("a number >= 0 and < 1", lambda v: SHARE.holds(v) and v < 1),
     "objective.n_negatives": whole(1),
+    "objective.n_scored": whole(1),
     "training.learning_rate": number(0, ends=False),
     "training.weight_decay": number(0),
     "training.events_per_batch": whole(1),

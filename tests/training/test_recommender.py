@@ -1,5 +1,7 @@
 """Source training and transfer: the limits that the formula promises, held end to end."""
 
+import math
+
 import lightning as L
 import pytest
 import torch
@@ -14,7 +16,7 @@ from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
-from crossrec.training.objectives import BPR, Objective, Rating, Softmax
+from crossrec.training.objectives import BPR, Logistic, Objective, Rating, Softmax
 from crossrec.training.recommender import RecommenderTraining
 from crossrec.training.transfer import anchor_for
 from crossrec.transfer.method import TransferMethod
@@ -171,6 +173,36 @@ def test_bpr_negatives_are_items_that_the_user_does_not_have(small_pair: DomainP
     for _ in range(20):
         drawn = objective.negatives(users, small_pair.target.n_items)
         assert not had & set(zip(users.tolist(), drawn.tolist(), strict=True))
+
+
+def test_logistic_draws_negatives_for_each_event(small_pair: DomainPair) -> None:
+    objective = Logistic(n_negatives=3)
+    objective.prepare(small_pair.target)
+    users, items, ratings = (column[:5] for column in small_pair.target.train_events())
+    asked: list[Tensor] = []
+
+    def score(candidates: Tensor) -> Tensor:
+        asked.append(candidates)
+        return torch.zeros(candidates.shape)
+
+    loss = objective(Cases(users, items, ratings, small_pair.target.n_items, score))
+    (candidates,) = asked
+    assert torch.equal(candidates[:, 0], items)
+    assert candidates.shape == (5, 4)
+    assert not (candidates[:, 1:] == items[:, None]).any()
+    assert loss.item() == pytest.approx(4 * math.log(2))
+
+
+def test_softmax_of_a_network_estimates_the_full_one(small_pair: DomainPair) -> None:
+    """With many negatives the sampled loss comes near the full loss of the same scores."""
+    torch.manual_seed(0)
+    users, items, ratings = (column[:40] for column in small_pair.target.train_events())
+    n_items = small_pair.target.n_items
+    cases = Cases.of_vectors(torch.randn(40, 4), torch.randn(n_items, 4), users, items, ratings)
+    objective = Softmax(n_scored=2000)
+    objective.prepare(small_pair.target)
+    sampled = objective(Cases(users, items, ratings, n_items, cases.score))
+    assert sampled.item() == pytest.approx(objective(cases).item(), rel=0.02)
 
 
 def test_rating_loss_by_hand(small_pair: DomainPair) -> None:
