@@ -8,11 +8,11 @@ from torch import Tensor
 
 from crossrec.data.columns import ITEM, TITLE, USER
 from crossrec.data.domain import Domain
-from crossrec.scoring import USERS_PER_BLOCK, Scorer
+from crossrec.scoring import USERS_PER_BLOCK, Ranker
 
 
 @torch.no_grad()
-def recommend(scorer: Scorer, domain: Domain, n: int) -> pl.DataFrame:
+def recommend(ranker: Ranker, n: int) -> pl.DataFrame:
     """The n best items of the domain's catalog for each user that the pair knows.
 
     A list is made from all that precedes the user's test events, as the evaluated lists are; what
@@ -21,8 +21,9 @@ def recommend(scorer: Scorer, domain: Domain, n: int) -> pl.DataFrame:
     Returns:
         domain, user_id, rank (from 1), item_id, title, score; users by code, best item first.
     """
+    domain = ranker.domain
     known = domain.known
-    score_block = scorer(known)
+    score_block = ranker.block("known")
     rows = torch.repeat_interleave(torch.arange(len(known.users)), known.lengths)
     had = torch.stack([rows[known.own], known.items[known.own]])
     best_items, best_scores = [], []

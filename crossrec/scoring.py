@@ -1,7 +1,8 @@
 """Every row of the results table as one function: held-out queries -> scores of the catalog."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import HeldOut, Sequences
+from crossrec.evaluation.mixing import mixed
 from crossrec.evaluation.ranking import Ranking, ScoreBlock, rank
 from crossrec.evaluation.ratings import RatingCalibration, RatingErrors, TrainMeans
 from crossrec.models.interface import Recommender
@@ -106,18 +108,19 @@ def history_matrix(histories: Sequences, n_items: int) -> csr_array:
     return matrix
 
 
-def calibrated(scorer: Scorer, domain: Domain, scale: tuple[float, float]) -> RatingModel | None:
-    """Ratings from the scores of a model that ranks, fitted on validation of the domain.
+def calibrated(ranker: "Ranker", scale: tuple[float, float]) -> RatingModel | None:
+    """Ratings from the scores of what ranks a domain, fitted on the domain's validation.
 
     Returns None where no validation event has a rating. In a domain other than the one it was
     fitted on (zero-shot) items are strangers, and stand at the mean over all items.
     """
+    domain = ranker.domain
     users, items, ratings = (column.numpy() for column in domain.train_events())
     means = TrainMeans.of(users, items, ratings, domain.n_users, domain.n_items)
     query, item, observed = (column.numpy() for column in domain.valid.truths())
     if np.isnan(observed).all():
         return None
-    scores = truth_scores(scorer, domain.valid, domain.n_items)
+    scores = truth_scores(ranker.block("valid"), domain.valid, domain.n_items)
     of_user = means.users[domain.valid.users.numpy()[query]]
     calibration = RatingCalibration.fit(of_user, means.items[item], scores, observed, scale)
     stranger = float(means.items.mean())
@@ -132,9 +135,9 @@ def calibrated(scorer: Scorer, domain: Domain, scale: tuple[float, float]) -> Ra
     return predict
 
 
-def truth_scores(scorer: Scorer, held_out: HeldOut, n_items: int) -> np.ndarray:
-    """(T,) the scores of the held-out items."""
-    return rank(scorer(held_out.history), held_out.queries(), n_items, 1).truth_scores.numpy()
+def truth_scores(block: ScoreBlock, held_out: HeldOut, n_items: int) -> np.ndarray:
+    """(T,) the scores of the held-out items, from the scores of their queries."""
+    return rank(block, held_out.queries(), n_items, 1).truth_scores.numpy()
 
 
 def direct(mean: float, scale: tuple[float, float]) -> RatingModel:
@@ -146,32 +149,78 @@ def direct(mean: float, scale: tuple[float, float]) -> RatingModel:
     return predict
 
 
+Asked = Literal["valid", "test", "known"]
+"""Whose scores are wanted: of the validation or test queries, or of every user of the pair."""
+
+
+class Ranker(Protocol):
+    """What ranks the catalog of a domain.
+
+    Attributes:
+        domain: its queries and catalog.
+    """
+
+    @property
+    def domain(self) -> Domain: ...
+
+    def block(self, asked: Asked) -> ScoreBlock:
+        """Scores of the catalog for those who are asked about, in their order."""
+
+
+@dataclass(frozen=True)
+class Single:
+    """One model; the histories of its domain are all that it may read."""
+
+    domain: Domain
+    scorer: Scorer
+
+    def block(self, asked: Asked) -> ScoreBlock:
+        """Scores from the histories of those who are asked about."""
+        histories = {
+            "valid": self.domain.valid.history,
+            "test": self.domain.test.history,
+            "known": self.domain.known,
+        }
+        return self.scorer(histories[asked])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several rankers of one catalog and its queries, each with its own histories, by weight."""
+
+    domain: Domain
+    rankers: Sequence[Ranker]
+    weights: Sequence[float]
+
+    def block(self, asked: Asked) -> ScoreBlock:
+        """The weighted sum of standardized scores."""
+        return mixed([ranker.block(asked) for ranker in self.rankers], self.weights)
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One row of the table.
 
     Attributes:
         name: of the row.
-        domain: where it ranks; its histories are all that the contestant may read.
-        scorer: ranks the catalog.
+        ranker: ranks the catalog.
         ratings: predicts ratings; None where there are none to learn from.
     """
 
     name: str
-    domain: Domain
-    scorer: Scorer
+    ranker: Ranker
     ratings: RatingModel | None
 
     def compete(self, k: int) -> Ranking:
         """Rank the test queries: the one time that this contestant sees test."""
-        test = self.domain.test
-        return rank(self.scorer(test.history), test.queries(), self.domain.n_items, k)
+        domain = self.ranker.domain
+        return rank(self.ranker.block("test"), domain.test.queries(), domain.n_items, k)
 
     def errors(self, ranking: Ranking, like_at: float) -> RatingErrors | None:
         """How wrong the predicted ratings of the test events are."""
         if self.ratings is None:
             return None
-        test = self.domain.test
+        test = self.ranker.domain.test
         query, _, observed = (column.numpy() for column in test.truths())
         predicted = self.ratings(test, ranking.truth_scores)
         return RatingErrors.of(predicted, observed, query, len(test), like_at)

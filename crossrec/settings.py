@@ -84,6 +84,7 @@ class Settings(DataSettings):
     Attributes:
         model, objective, transfer, trainer: components; `scratch` is the transfer method that
             carries nothing.
+        candidates: the transfer methods that a guard mixes, by name; empty where there is none.
         encoder, pretraining, training, evaluation, recommend: arguments of their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
     """
@@ -92,6 +93,7 @@ class Settings(DataSettings):
     objective: Part
     transfer: Part
     scratch: Part
+    candidates: dict[str, Part]
     trainer: Part
     encoder: dict[str, Any]
     pretraining: dict[str, Any]

@@ -1,67 +1,59 @@
 """The main job, top to bottom: raw files -> results table. Each stage keeps what it makes."""
 
-import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from crossrec.collecting import collect
-from crossrec.data.domain import Domain
 from crossrec.data.identities import split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
-from crossrec.encoders.language_model import LanguageModel
 from crossrec.encoding import encode_items, pretrain_encoder
+from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
+from crossrec.guarding import guard, guarded
 from crossrec.judging import baselines, carried, judge, oracle, trained
-from crossrec.models.interface import Recommender
+from crossrec.learning import Learning, validation_of
 from crossrec.recommend import recommend, write_recommendations
-from crossrec.scoring import Scorer, of_model, of_pair_model
+from crossrec.scoring import Contestant, Ranker
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
-from crossrec.trainers import device_of, trainer_of
-from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import Rating
-from crossrec.training.pair_training import build_pair, fit_pair
-from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.method import check_overlap
 from crossrec.transfer.pair_model import PairModel
 
 log = logging.getLogger(__name__)
-# How a run is shown is no input of what it makes.
-SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
-TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
+TRANSFERRED = "transferred"  # the row that the run is made for
 
 
 def main_job(settings: Settings) -> "Outcome":
     """Everything between raw files and the results table."""
-    stages = Stages(settings)
-    data = stages.collect()
+    staging = Staging(settings.artifacts)
+    data = collect(settings, staging)
     pair = load_pair(data)
-    overlap = len(pair.shared_users), len(pair.shared_items)
-    names = f"{pair.source.name} -> {pair.target.name}"
-    method = settings.transfer.make()
-    check_overlap(method, names, *overlap)
-    language_model = stages.pretrain(data)
-    content = stages.encode(data, language_model)
-    own_network = isinstance(method, PairModel)
-    source = None if own_network else stages.train_source(data, pair, content)
-    scratch = stages.train_target("scratch", data, pair, content, None, settings.scratch)
-    if own_network:
-        transferred = stages.train_pair(data, pair, content)
-    else:
-        part = settings.transfer
-        transferred = stages.train_target("transfer", data, pair, content, source, part)
-    models = stages.open_models(pair, content, source, scratch, transferred)
-    stages.recommend(pair, models)
-    results, caption = stages.evaluate(data, pair, content, models)
-    return Outcome(results, caption, validation_of(transferred), data, stages.staging.used)
+    methods = methods_for(settings, pair)
+    language_model = pretrain_encoder(settings, staging, data)
+    content = encode_items(settings, staging, data, language_model)
+    learning = Learning(settings, staging, data, pair, content)
+    carrying = any(not isinstance(method.make(), PairModel) for method in methods.values())
+    source = learning.train_source() if carrying else None
+    scratch = learning.train("scratch", settings.scratch, None)
+    artifacts = {
+        name: learning.train("transfer" if name == TRANSFERRED else name, method, source)
+        for name, method in methods.items()
+    }
+    contest = Contest(settings, pair, learning)
+    contest.enter(source, scratch, methods, artifacts)
+    if settings.candidates:
+        reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
+        artifacts[TRANSFERRED] = contest.guard(staging, reads)
+    contest.recommend(learning.open_source(source) if source else None)
+    results, caption = contest.evaluate(data, content)
+    validation = validation_of(artifacts[TRANSFERRED])
+    return Outcome(results, caption, validation, data, staging.used)
 
 
 @dataclass(frozen=True)
@@ -83,225 +75,105 @@ class Outcome:
     artifacts: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Models:
-    """The trained models.
+def methods_for(settings: Settings, pair: DomainPair) -> dict[str, Part]:
+    """The transfer methods of a run by the name of their row.
 
-    Attributes:
-        source, zero_shot: on the source, and its weights in the target; None where the method
-            brings a network of its own.
-        scratch: on the target alone.
-        transferred: how the transferred model scores.
-        domain: where the transferred model competes.
+    Raises:
+        UserError: the pair lacks the overlap that the method (or every candidate) needs.
+    """
+    overlap = len(pair.shared_users), len(pair.shared_items)
+    names = f"{pair.source.name} -> {pair.target.name}"
+    if not settings.candidates:
+        check_overlap(settings.transfer.make(), names, *overlap)
+        return {TRANSFERRED: settings.transfer}
+    able = {}
+    for name, method in settings.candidates.items():
+        try:
+            check_overlap(method.make(), names, *overlap)
+        except UserError as error:
+            log.info("           without %s: %s", name, str(error).split(":")[0])
+        else:
+            able[name] = method
+    return able
+
+
+class Contest:
+    """The rows of the results table.
+
+    Args:
+        settings: of the run.
+        pair: source and target.
+        learning: opens the models.
     """
 
-    source: Recommender | None
-    zero_shot: Recommender | None
-    scratch: Recommender
-    transferred: Scorer
-    domain: Domain
+    def __init__(self, settings: Settings, pair: DomainPair, learning: Learning) -> None:
+        self.settings, self.pair, self.learning = settings, pair, learning
+        self.rates = isinstance(settings.objective.make(), Rating)
+        self.contestants: list[Contestant] = []
 
-
-class Stages:
-    """The stages of one run. Those that make an artifact return its folder."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.staging = Staging(settings.artifacts)
-
-    def collect(self) -> Path:
-        """Raw files -> cleaned and split tables and tensors of source and target."""
-        return collect(self.settings, self.staging)
-
-    def pretrain(self, data: Path) -> LanguageModel | None:
-        """Continue the language model on the unlabeled texts of both domains, train alone."""
-        return pretrain_encoder(self.settings, self.staging, data)
-
-    def encode(self, data: Path, language_model: LanguageModel | None) -> Content:
-        """Item texts of both domains -> content vectors of mean length 1."""
-        return encode_items(self.settings, self.staging, data, language_model)
-
-    def train_source(self, data: Path, pair: DomainPair, content: Content) -> Path:
-        """The recommender on the source domain: W_s."""
-
-        def make(folder: Path) -> None:
-            s = self.settings
-            model = self._model(pair.source, content.source)
-            trainer = trainer_of(self.settings, "source")
-            account = fit_source(
-                model, pair.source, s.objective.make(), trainer, s.training, s.seed
-            )
-            save_weights(folder, model, account)
-
-        return self._training_stage("source", data, content, {}, make)
-
-    def train_target(
+    def enter(
         self,
-        name: str,
-        data: Path,
-        pair: DomainPair,
-        content: Content,
-        source: Path | None,
-        method: Part,
-    ) -> Path:
-        """The same recommender on the target domain, with a transfer method: W.
-
-        Args:
-            source: what `train_source` made; None for a method that uses nothing of it.
-        """
-
-        def make(folder: Path) -> None:
-            s = self.settings
-            carry = method.make()
-            domain = pair.target if carry.reads_source else pair.target_only
-            model = self._model(domain, content.of_target(domain.n_context > 0))
-            account = fit_target(
-                model,
-                pair,
-                domain,
-                read_weights(source) if source else {},
-                carry,
-                s.objective.make(),
-                trainer_of(self.settings, name),
-                s.training,
-                s.seed,
-            )
-            save_weights(folder, model, account)
-
-        reads = {"method": method.config}
-        if source is not None:
-            reads["source"] = {"artifact": source.name}
-        return self._training_stage(name, data, content, reads, make)
-
-    def train_pair(self, data: Path, pair: DomainPair, content: Content) -> Path:
-        """A method that brings its own network, on both domains."""
-
-        def make(folder: Path) -> None:
-            s = self.settings
-            model = s.transfer.make()
-            trainer = trainer_of(s, "transfer")
-            account = fit_pair(model, pair, content, s.objective.make, trainer, s.training, s.seed)
-            save_weights(folder, model, account)
-
-        reads = {"method": self.settings.transfer.config, "model": None}
-        return self._training_stage("transfer", data, content, reads, make)
-
-    def open_models(
-        self,
-        pair: DomainPair,
-        content: Content,
         source: Path | None,
         scratch: Path,
-        transferred: Path,
-    ) -> Models:
-        """Models with the artifacts' weights, and the zero-shot model made of the source's."""
-        method = self.settings.transfer.make()
-        device = device_of(self.settings)
+        methods: dict[str, Part],
+        artifacts: dict[str, Path],
+    ) -> None:
+        """Baselines, scratch, zero-shot if there is a source model, and every method."""
+        s = self.settings
+        self.contestants += baselines(self.pair.target_only, s.rating_scale)
+        self._add("scratch", self.learning.open(s.scratch, scratch))
+        if source is not None:
+            zero_shot = self.learning.open_zero_shot(source)
+            of_source = self.learning.open_source(source)
+            self.contestants.append(
+                carried("zero-shot", zero_shot, of_source, self.rates, s.rating_scale)
+            )
+        for name, method in methods.items():
+            self._add(name, self.learning.open(method, artifacts[name]))
 
-        def load(domain: Domain, vectors: Tensor | None, artifact: Path) -> Recommender:
-            model = self._model(domain, vectors)
-            put_weights(model, read_weights(artifact))
-            return model.to(device)
+    def _add(self, name: str, ranker: Ranker) -> None:
+        self.contestants.append(trained(name, ranker, self.rates, self.settings.rating_scale))
 
-        alone = load(pair.target_only, content.target, scratch)
-        if source is None:
-            build_pair(method, pair, content, self.settings.seed)
-            put_weights(method, read_weights(transferred))
-            return Models(None, None, alone, of_pair_model(method.to(device)), pair.target)
-        domain = pair.target if method.reads_source else pair.target_only
-        untrained = self._model(pair.target, content.of_target(True))
-        zero_shot(untrained, pair, read_weights(source))
-        carried = load(domain, content.of_target(domain.n_context > 0), transferred)
-        return Models(
-            source=load(pair.source, content.source, source),
-            zero_shot=untrained.to(device),
-            scratch=alone,
-            transferred=of_model(carried),
-            domain=domain,
-        )
+    def guard(self, staging: Staging, reads: dict[str, str]) -> Path:
+        """Mix all rows so far into the transferred one."""
+        members: Sequence[Contestant] = list(self.contestants)
+        target = self.pair.target
+        artifact = guard(staging, members, target, reads, self.rates)
+        scale = self.settings.rating_scale
+        self.contestants.append(guarded(TRANSFERRED, artifact, members, target, scale))
+        return artifact
 
-    def recommend(self, pair: DomainPair, models: Models) -> None:
+    @property
+    def transferred(self) -> Ranker:
+        """How the model that the run is made for ranks."""
+        return self.contestants[-1].ranker
+
+    def recommend(self, source: Ranker | None) -> None:
         """Top-N lists for every user, in the target and, if a model knows it, in the source."""
         start = time.monotonic()
         top_n = self.settings.recommend["top_n"]
+        rankers = [self.transferred, source] if source else [self.transferred]
         path = self.settings.run_folder / "recommendations.parquet"
-        lists = [recommend(models.transferred, models.domain, top_n)]
-        if models.source is not None:
-            lists.append(recommend(of_model(models.source), pair.source, top_n))
-        write_recommendations(path, *lists)
-        where = "both domains" if models.source is not None else "the target"
+        write_recommendations(path, *(recommend(ranker, top_n) for ranker in rankers))
+        where = "both domains" if source else "the target"
         log.info("recommend  top %d in %s (%.1f s)", top_n, where, time.monotonic() - start)
 
-    def evaluate(
-        self, data: Path, pair: DomainPair, content: Content, models: Models
-    ) -> tuple[Results, str]:
-        """Rank the test queries with every model and write the results into the run folder."""
+    def evaluate(self, data: Path, content: Content) -> tuple[Results, str]:
+        """Rank the test queries with every row and write the results into the run folder."""
         start = time.monotonic()
-        s = self.settings
-        rates = isinstance(s.objective.make(), Rating)
-        rows = [
-            *baselines(pair.target_only, s.rating_scale),
-            trained("scratch", of_model(models.scratch), pair.target_only, rates, s.rating_scale),
-        ]
-        if models.zero_shot is not None and models.source is not None:
-            source = of_model(models.source)
-            zero = of_model(models.zero_shot)
-            rows.append(carried("zero-shot", zero, source, pair, rates, s.rating_scale))
-        rows.append(
-            trained("transferred", models.transferred, models.domain, rates, s.rating_scale)
-        )
+        s, target = self.settings, self.pair.target
+        rows = list(self.contestants)
         if s.data["simulated"]:
             preferences = s.reader.make().oracle(split_name(s.data["target"])[0])
-            rows.append(oracle(preferences, pair.target, s.rating_scale))
-        per_user = judge(
-            rows, pair.target, content.target, s.protocol["cold_at_most"], s.evaluation
-        )
-        results = Results.of(per_user, pair.target.n_items)
+            rows.append(oracle(preferences, target, s.rating_scale))
+        per_user = judge(rows, target, content.target, s.protocol["cold_at_most"], s.evaluation)
+        results = Results.of(per_user, target.n_items)
         caption = s.caption(read_account(data))
-        write_results(s.run_folder, per_user, results, caption, pair.target.n_items)
+        write_results(s.run_folder, per_user, results, caption, target.n_items)
         log.info(
             "evaluate   %d models, %s test users (%.1f s)",
             per_user["model"].n_unique(),
-            f"{len(pair.target.test):,}",
+            f"{len(target.test):,}",
             time.monotonic() - start,
         )
         return results, caption
-
-    def _model(self, domain: Domain, content: Tensor | None) -> Recommender:
-        return build_model(self.settings.model.make, domain, content, self.settings.seed)
-
-    def _training_stage(
-        self,
-        name: str,
-        data: Path,
-        content: Content,
-        reads: dict[str, Any],
-        make: Callable[[Path], None],
-    ) -> Path:
-        s = self.settings
-        inputs = {
-            "data": data.name,
-            "content": content.artifact,
-            "model": s.model.config,
-            "objective": s.objective.config,
-            "training": s.training,
-            "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN},
-            "seed": s.seed,
-            **reads,
-        }
-        folder = self.staging.stage(name, TRAINING_CODE, inputs, make)
-        account = json.loads((folder / "training.json").read_text())
-        log.info(
-            "           %s %.4f in validation, epoch %d of %d",
-            account["monitor"].removeprefix("valid/"),
-            account["best"],
-            account["best_epoch"] + 1,
-            account["epochs"],
-        )
-        return folder
-
-
-def validation_of(artifact: Path) -> dict[str, float]:
-    """Best validation value of a target model by its address, e.g. valid/target/ndcg@10."""
-    account = json.loads((artifact / "training.json").read_text())
-    return {account["monitor"].replace("valid/", "valid/target/"): account["best"]}

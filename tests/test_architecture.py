@@ -31,6 +31,8 @@ LAYERS: list[list[set[str]]] = [
     [
         {
             "stages",
+            "learning",
+            "guarding",
             "collecting",
             "encoding",
             "staging",

@@ -13,7 +13,7 @@ from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
 from crossrec.recommend import recommend
-from crossrec.scoring import of_model
+from crossrec.scoring import Single, of_model
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_lists_hold_the_best_new_items(
     torch.manual_seed(0)
     domain = small_pair.target
     model = make(domain.n_users, domain.n_items, domain.n_context)
-    lists = recommend(of_model(model), domain, n=5)
+    lists = recommend(Single(domain, of_model(model)), n=5)
     assert lists.group_by(USER).len()["len"].to_list() == [5] * domain.n_users
     assert lists["domain"].unique().to_list() == ["tech"]
     steps = lists.select(step=pl.col("score").diff().over(USER))["step"].drop_nulls()
@@ -54,7 +54,7 @@ def test_lists_hold_the_best_new_items(
 def test_a_catalog_smaller_than_the_list_is_listed_whole(small_pair: DomainPair) -> None:
     domain = small_pair.source
     model = TwoTower(domain.n_users, domain.n_items, 0, None, dim=8)
-    lists = recommend(of_model(model), domain, n=1000)
+    lists = recommend(Single(domain, of_model(model)), n=1000)
     # Eight events a user, of which the test event is not known.
     assert lists.group_by(USER).len()["len"].max() <= domain.n_items - 6
     assert lists.filter(pl.col("rank") == 1).height == domain.n_users

@@ -78,17 +78,18 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     Raises:
         UserError: a key that its component does not take, or a value that it refuses.
     """
-    scratch = OmegaConf.load(CONF / "transfer" / "scratch.yaml")
     # What is refused is told now, not after an hour of training; the quickest to import go first.
     data = compose_data(cfg, folder)
     transfer = part("transfer", cfg.transfer.method)
     transfer.make()
+    candidates = plain(cfg.transfer).get("candidates", {})
     settings = Settings(
         **vars(data),
         model=part("model", cfg.model),
         objective=part("objective", cfg.objective),
         transfer=transfer,
-        scratch=part("transfer", scratch.method),
+        scratch=method_of("scratch", {}),
+        candidates={name: method_of(name, changed or {}) for name, changed in candidates.items()},
         trainer=part("trainer", cfg.trainer),
         encoder=plain(cfg.encoder),
         pretraining=plain(cfg.pretraining),
@@ -106,6 +107,24 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     check_model(settings.model, reads_text=settings.encoder["model"] is not None)
     check_trainer(settings.trainer)
     return settings
+
+
+def method_of(name: str, changed: Mapping[str, Any]) -> Part:
+    """A transfer method as its YAML file has it, but for what is changed.
+
+    Raises:
+        UserError: there is no such method, or it has no such setting.
+    """
+    file = CONF / "transfer" / f"{name}.yaml"
+    if not file.exists():
+        options = sorted(path.stem for path in file.parent.glob("*.yaml"))
+        raise UserError(f"transfer.candidates: no method {name!r}; {nearest(name, options)}")
+    check_keys(f"transfer.candidates.{name}", changed, written_keys(file))
+    # Under its group's name, so that its ${transfer...} is its own and not that of the run.
+    node = OmegaConf.create({"transfer": OmegaConf.merge(OmegaConf.load(file), dict(changed))})
+    made = part("transfer", node.transfer.method)
+    made.make()
+    return made
 
 
 def part(name: str, node: Any) -> Part:

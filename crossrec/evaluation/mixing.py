@@ -27,16 +27,11 @@ def standardized(scores: Tensor) -> Tensor:
 
 
 def mixed(blocks: Sequence[ScoreBlock], weights: Sequence[float]) -> ScoreBlock:
-    """The weighted sum of standardized scores; rankers of weight 0 are not asked.
-
-    A single ranker is given as it is, for its scores may mean something (a rating).
-    """
-    asked = [(block, w) for block, w in zip(blocks, weights, strict=True) if w]
-    if len(asked) == 1:
-        return asked[0][0]
+    """The weighted sum of standardized scores."""
 
     def block(rows: slice) -> Tensor:
-        return torch.stack([w * standardized(scores(rows)) for scores, w in asked]).sum(0)
+        parts = zip(blocks, weights, strict=True)
+        return torch.stack([weight * standardized(scores(rows)) for scores, weight in parts]).sum(0)
 
     return block
 

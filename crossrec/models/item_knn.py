@@ -1,5 +1,7 @@
 """Item-based nearest neighbors (Deshpande and Karypis, ACM TOIS 2004)."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -37,43 +39,74 @@ class ItemKNN:
 
     def fit(self, interactions: csr_array) -> Self:
         """Finds every item's neighbors in the (users, items) training matrix."""
-        by_user = csr_array(interactions, dtype=np.float32)
-        by_item = csr_array(by_user.T)  # (items, users)
-        n_items = by_item.shape[0]
-        norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).astype(np.float32)
-        rows = max(1, self.block_scores // n_items)
-        blocks = []
-        for start in range(0, n_items, rows):
-            # Row i of the product holds item i's co-occurrences with all items.
-            common = by_item[start : start + rows] @ by_user
-            common.sort_indices()
-            blocks.append(self._nearest(common, start, norms))
-        self.neighbors = csr_array(vstack(blocks, format="csr"))  # (items, items), k a row
+        grid = [self.n_neighbors], [self.shrinkage]
+        ((_, self.neighbors),) = _neighbors(interactions, *grid, self.block_scores)
         return self
+
+    @classmethod
+    def fit_grid(
+        cls, interactions: csr_array, n_neighbors: Sequence[int], shrinkage: Sequence[float]
+    ) -> list[Self]:
+        """One model for each of both, fitted together: co-occurrences are counted once."""
+        models = [cls(k, s) for s in shrinkage for k in n_neighbors]
+        found = dict(_neighbors(interactions, n_neighbors, shrinkage, models[0].block_scores))
+        for model in models:
+            model.neighbors = found[model.n_neighbors, model.shrinkage]
+        return models
 
     def score(self, histories: csr_array) -> Tensor:
         """(B, items) float32 for B users given by their (B, items) training rows."""
         return torch.from_numpy((csr_array(histories, dtype=np.float32) @ self.neighbors).toarray())
 
-    def _nearest(self, common: csr_array, first: int, norms: np.ndarray) -> csr_array:
-        """The n_neighbors most similar items of items first, first + 1, ..., one a row."""
-        owner = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)) + first
-        similarity = common.data / (norms[owner] * norms[common.indices] + self.shrinkage)
-        similarity[common.indices == owner] = 0.0  # an item is no neighbor of its own
-        kept = []
-        for start, end in zip(common.indptr[:-1], common.indptr[1:], strict=True):
-            row = similarity[start:end]
-            if len(row) > self.n_neighbors:
-                limit = np.partition(row, -self.n_neighbors)[-self.n_neighbors]
-                above = np.flatnonzero(row > limit)
-                level = np.flatnonzero(row == limit)[: self.n_neighbors - len(above)]
-                kept.append(start + np.sort(np.concatenate([above, level])))
-            else:
-                kept.append(np.arange(start, end))
-        pointer = np.concatenate([[0], np.cumsum([len(entries) for entries in kept])])
-        entries = np.concatenate(kept)
-        chosen = csr_array(
-            (similarity[entries], common.indices[entries], pointer), shape=common.shape
-        )
-        chosen.eliminate_zeros()
-        return chosen
+
+def _neighbors(
+    interactions: csr_array,
+    n_neighbors: Sequence[int],
+    shrinkage: Sequence[float],
+    block_scores: int,
+) -> list[tuple[tuple[int, float], csr_array]]:
+    """(items, items) similarities of each item's nearest, for every k and every shrinkage."""
+    by_user = csr_array(interactions, dtype=np.float32)
+    by_item = csr_array(by_user.T)  # (items, users)
+    n_items = by_item.shape[0]
+    norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).astype(np.float32)
+    rows = max(1, block_scores // n_items)
+    blocks: dict[tuple[int, float], list[csr_array]] = {}
+    for start in range(0, n_items, rows):
+        # Row i of the product holds item i's co-occurrences with all items.
+        common = by_item[start : start + rows] @ by_user
+        common.sort_indices()
+        for s in shrinkage:
+            nearest = _similarities(common, start, norms, s)
+            for k in sorted(n_neighbors, reverse=True):  # the nearest few are among the many
+                nearest = _nearest(nearest, k)
+                blocks.setdefault((k, s), []).append(nearest)
+    return [(setting, csr_array(vstack(parts, format="csr"))) for setting, parts in blocks.items()]
+
+
+def _similarities(common: csr_array, first: int, norms: np.ndarray, shrinkage: float) -> csr_array:
+    """Shrunk cosines of items first, first + 1, ..., one a row, with all others."""
+    owner = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)) + first
+    similarity = common.data / (norms[owner] * norms[common.indices] + shrinkage)
+    similarity[common.indices == owner] = 0.0  # an item is no neighbor of its own
+    result = csr_array((similarity, common.indices, common.indptr), shape=common.shape, copy=True)
+    result.eliminate_zeros()
+    return result
+
+
+def _nearest(similarities: csr_array, n_neighbors: int) -> csr_array:
+    """The n_neighbors greatest entries of each row; of equal ones the first."""
+    kept = []
+    for start, end in pairwise(similarities.indptr):
+        row = similarities.data[start:end]
+        if len(row) > n_neighbors:
+            limit = np.partition(row, -n_neighbors)[-n_neighbors]
+            above = np.flatnonzero(row > limit)
+            level = np.flatnonzero(row == limit)[: n_neighbors - len(above)]
+            kept.append(start + np.sort(np.concatenate([above, level])))
+        else:
+            kept.append(np.arange(start, end))
+    pointer = np.concatenate([[0], np.cumsum([len(entries) for entries in kept])])
+    entries = np.concatenate(kept)
+    chosen = similarities.data[entries], similarities.indices[entries], pointer
+    return csr_array(chosen, shape=similarities.shape)

@@ -67,6 +67,7 @@ def fit_target(
     make_trainer: MakeTrainer,
     training: dict[str, Any],
     seed: int,
+    importance: dict[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Train a model of the pair's target with a transfer method, in place.
 
@@ -74,17 +75,23 @@ def fit_target(
         model: of `domain`, freshly initialized.
         domain: `pair.target`, or `pair.target_only` for a method that does not read the source.
         weights: the source model's weights by parameter name.
+        importance: of these weights, likewise, for a method that asks for it.
+
+    Returns:
+        The account of the training, with what the method says of itself.
     """
+    anchor = anchor_for(model, weights, pair, domain, importance)
     module = TransferTraining(
         model,
         domain,
         objective,
         method,
-        anchor_for(model, weights, pair, domain),
+        anchor,
         training["learning_rate"],
         training["weight_decay"],
     )
-    return _fit(module, make_trainer, training, seed)
+    account = _fit(module, make_trainer, training, seed)
+    return {**account, **method.finish(model, anchor.to(next(model.parameters()).device))}
 
 
 @torch.no_grad()

@@ -90,6 +90,8 @@ def fit_pair(
         The account of the last phase, and under "phases" that of each.
     """
     build_pair(model, pair, content, seed)
+    if not model.phases:
+        return _validate(model, pair, make_objective, make_trainer, training, seed)
     accounts = []
     for phase in model.phases:
         model.enter(phase)
@@ -117,8 +119,28 @@ def fit_pair(
     return {**accounts[-1], "phases": accounts}
 
 
+def _validate(
+    model: PairModel,
+    pair: DomainPair,
+    make_objective: Callable[[], Objective],
+    make_trainer: MakeTrainer,
+    training: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The account of a method that trains nothing: what it reaches in validation as it is."""
+    check_trainable(pair.target)
+    module = PairTraining(model, pair, Phase("none", reads=()), make_objective, 0.0, 0.0)
+    data = PairDataModule({}, pair.target, model.max_history, training["events_per_batch"], seed)
+    trainer = make_trainer([SpawnedRank()])
+    trainer.validate(module, datamodule=data, verbose=False)
+    monitor = module.objective.monitor
+    best = float(trainer.callback_metrics[monitor])
+    return {"monitor": monitor, "best": best, "best_epoch": -1, "epochs": 0, "steps": 0}
+
+
 def build_pair(model: PairModel, pair: DomainPair, content: Content, seed: int) -> None:
-    """Make a method's parameters, in place, and put it in its last phase."""
+    """Make a method's parameters, in place, and put it in its last phase, if it has any."""
     torch.manual_seed(seed)
     model.build(pair, content)
-    model.phase = model.phases[-1].name
+    if model.phases:
+        model.phase = model.phases[-1].name

@@ -44,6 +44,14 @@ class TransferTraining(RecommenderTraining):
         """The anchor goes where the model went."""
         self.anchor = self.anchor.to(self.device)
 
+    def on_train_epoch_start(self) -> None:
+        """The method may free more of the model; patience begins when it has freed all."""
+        if self.method.begin_epoch(self.current_epoch):
+            return
+        for stopping in self.trainer.early_stopping_callbacks:
+            # One below zero: this epoch cannot use up even a patience of one.
+            stopping.wait_count = -1
+
     def loss(self, batch: Batch) -> Tensor:
         """The target's loss and the method's penalty."""
         loss = super().loss(batch)
@@ -59,7 +67,11 @@ class TransferTraining(RecommenderTraining):
 
 
 def anchor_for(
-    model: Recommender, weights: dict[str, Tensor], pair: DomainPair, domain: Domain
+    model: Recommender,
+    weights: dict[str, Tensor],
+    pair: DomainPair,
+    domain: Domain,
+    importance: dict[str, Tensor] | None = None,
 ) -> Anchor:
     """Lay the source weights over a model of the pair's target.
 
@@ -71,6 +83,7 @@ def anchor_for(
         weights: the source model's weights by parameter name.
         pair: source and target.
         domain: `pair.target` or `pair.target_only`.
+        importance: of the source model's weights, by parameter name.
     """
     item_rows = pair.shared_items
     if domain.n_context:
@@ -85,4 +98,5 @@ def anchor_for(
         item_rows,
         pair.shared_users[:, None].expand(-1, 2),
         n_source / max(1, n_target),
+        importance,
     )

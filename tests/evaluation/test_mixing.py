@@ -119,13 +119,6 @@ def test_few_stand_for_all_where_memory_is_short() -> None:
 
 def test_mixed_is_the_weighted_sum() -> None:
     one, other = torch.rand(6, 9), torch.rand(6, 9) * 100
-    block = mixed([block_of(one), block_of(other), block_of(one)], [0.25, 0.75, 0.0])
+    block = mixed([block_of(one), block_of(other)], [0.25, 0.75])
     expected = 0.25 * standardized(one) + 0.75 * standardized(other)
     assert torch.allclose(block(slice(2, 5)), expected[2:5])
-
-
-def test_a_single_ranker_keeps_its_own_scale() -> None:
-    scores = torch.rand(3, 5) * 7
-    assert torch.equal(
-        mixed([block_of(scores), block_of(-scores)], [1.0, 0.0])(slice(0, 3)), scores
-    )

@@ -154,7 +154,7 @@ def test_models_must_have_the_same_users():
 def test_orders():
     models = ["oracle", "ewc", "transferred", "scratch", "item-knn", "zero-shot", "popularity"]
     assert sorted(models, key=model_order) == [
-        *("popularity", "item-knn", "scratch", "zero-shot", "transferred", "ewc", "oracle")
+        *("popularity", "item-knn", "scratch", "zero-shot", "ewc", "transferred", "oracle")
     ]
     metrics = ["rmse", "coverage@5", "recall@10", "ndcg@10", "mrr@5", "ndcg@5"]
     assert sorted(metrics, key=metric_order) == [

@@ -21,12 +21,13 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose, part, plain
 from crossrec.data.columns import ITEM, POSITION, RATING, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.storage import read_interactions
 from crossrec.encoders.text import TEXT_FIELDS
 from crossrec.settings import Settings
-from crossrec.stages import Stages
+from crossrec.staging import Staging
 
 # Where the shipped options leave too little to plant anything in.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -278,9 +279,12 @@ def plant(tmp_path_factory: pytest.TempPathFactory, base: Settings) -> Callable[
         write(before, {d: t.with_columns(pl.lit("train").alias(SPLIT)) for d, t in events.items()})
         if split == "shared":
             some = with_parts(mine, before, "leave_one_out", cleaning, folder)
-            publish(read_interactions(Stages(some).collect(), "target"), folder / "before.parquet")
+            publish(
+                read_interactions(collect(some, Staging(some.artifacts)), "target"),
+                folder / "before.parquet",
+            )
         settings = with_parts(mine, before, split, cleaning, folder / "before.parquet")
-        events = with_split(events, Stages(settings).collect())
+        events = with_split(events, collect(settings, Staging(settings.artifacts)))
         expected = {domain: table[SPLIT] for domain, table in events.items()}
 
         def drawn(left: pl.DataFrame) -> pl.Series:
@@ -314,7 +318,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory, base: Settings) -> Callable[
             left = target.drop_nulls(SPLIT)
             publish(left, folder / "after.parquet")
         settings = with_parts(mine, after, split, cleaning, folder / "after.parquet")
-        events = with_split(events, Stages(settings).collect())
+        events = with_split(events, collect(settings, Staging(settings.artifacts)))
         for domain, table in events.items():  # what was planted moved nothing
             assert table[SPLIT].equals(expected[domain], null_equal=True), domain
         return World(settings, events, first, cut)

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from crossrec import encoding
+from crossrec.collecting import collect
 from crossrec.data import histories, pair, prepared
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.datamodule import DomainDataModule
@@ -26,9 +27,12 @@ from crossrec.data.domain import KEY, Domain
 from crossrec.data.prepared import load_pair
 from crossrec.data.sequences import HeldOut, Sequences
 from crossrec.data.storage import DOMAINS, read_interactions, read_items, read_reviews
-from crossrec.judging import baselines
+from crossrec.encoding import pretrain_encoder
+from crossrec.models.item_knn import ItemKNN
+from crossrec.models.popularity import Popularity
+from crossrec.scoring import of_baseline, train_matrix
 from crossrec.settings import Part, Settings
-from crossrec.stages import Stages
+from crossrec.staging import Staging
 from crossrec.training.objectives import BPR, Rating, Softmax
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
@@ -166,9 +170,10 @@ def in_statistics(domain: Domain, own: str, past: Past) -> Found:
     # Histories of one item each: an item's score for another one is their similarity.
     place = torch.arange(len(ids))
     alone = Sequences(place, torch.arange(len(ids) + 1), place, place.float(), place >= 0)
+    matrix = train_matrix(domain)
     popularity, neighbors = (
-        contestant.scorer(replace(domain.valid, history=alone))(slice(None)).numpy()
-        for contestant in baselines(domain, None)
+        of_baseline(model.fit(matrix).score, len(ids))(alone)(slice(None)).numpy()
+        for model in (Popularity(), ItemKNN())
     )
     similar = {tuple(sorted((ids[i], ids[j]))) for i, j in zip(*neighbors.nonzero(), strict=True)}
     softmax, bpr, rating = Softmax(), BPR(), Rating()
@@ -203,9 +208,9 @@ def look(world: Any, settings: Settings, patch: pytest.MonkeyPatch) -> Found:
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
     patch.setattr(encoding, "pretrain", record)
-    run = Stages(settings)
-    data = run.collect()
-    model = run.pretrain(data)
+    staging = Staging(settings.artifacts)
+    data = collect(settings, staging)
+    model = pretrain_encoder(settings, staging, data)
     assert model is not None
     texts = json.loads((model.folder / "texts.json").read_text())
     assert texts

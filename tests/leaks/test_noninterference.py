@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from crossrec import encoding
+from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, part
 from crossrec.data import prepared
 from crossrec.data.columns import ITEM, ROW, SPLIT, USER
@@ -27,10 +28,12 @@ from crossrec.data.domain import Domain
 from crossrec.data.prepared import load_pair
 from crossrec.data.storage import DOMAINS, read_items, read_reviews
 from crossrec.encoders.language_model import LanguageModel
+from crossrec.encoding import encode_items, pretrain_encoder
 from crossrec.evaluation.ratings import TrainMeans
 from crossrec.judging import baselines
+from crossrec.learning import Learning
 from crossrec.settings import Settings
-from crossrec.stages import Stages
+from crossrec.staging import Staging
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 CLEANINGS = ("keep_all", "default", "five_core")
@@ -53,13 +56,14 @@ def seen(world: Any, settings: Settings) -> dict[str, Any]:
         (folder / "texts.json").write_text(json.dumps(texts))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
-    run = Stages(settings)
-    data = run.collect()
+    staging = Staging(settings.artifacts)
+    data = collect(settings, staging)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "pretrain", record)
-        model = run.pretrain(data)
+        model = pretrain_encoder(settings, staging, data)
     assert model is not None
-    content = run.encode(data, LanguageModel(Path(settings.encoder["model"]), "mean"))
+    untrained = LanguageModel(Path(settings.encoder["model"]), "mean")
+    content = encode_items(settings, staging, data, untrained)
     view: dict[str, Any] = {
         "corpus": json.loads((model.folder / "texts.json").read_text()),
         "reviews": [sorted(read_reviews(data, name).rows()) for name in DOMAINS],
@@ -201,15 +205,16 @@ def test_a_leak_is_found_in_what_is_learned(
 def trained(settings: Settings) -> dict[str, Any]:
     """All weights of a run, from the language model to the transferred recommender, and what the
     baselines make of validation."""
-    run = Stages(settings)
-    data = run.collect()
+    staging = Staging(settings.artifacts)
+    data = collect(settings, staging)
     pair = load_pair(data)
-    language_model = run.pretrain(data)
+    language_model = pretrain_encoder(settings, staging, data)
     assert language_model is not None
-    content = run.encode(data, language_model)
-    source = run.train_source(data, pair, content)
+    content = encode_items(settings, staging, data, language_model)
+    learning = Learning(settings, staging, data, pair, content)
+    source = learning.train_source()
     folders = {
-        name: run.train_target(name, data, pair, content, source, method)
+        name: learning.train(name, method, source)
         for name, method in (("scratch", settings.scratch), ("transfer", settings.transfer))
     }
     folders |= {"language model": language_model.folder, "source": source}
@@ -265,4 +270,5 @@ def test_a_leak_is_found_in_the_weights(
         trained(replace(settings, objective=RATES, artifacts=tmp_path / str(place)))
         for place, settings in enumerate((world.settings, world.varied(tmp_path, ("test",))))
     )
-    assert differing(one, other) == {"source", "scratch", "transfer", "popularity", "item-knn"}
+    models, rows = {"source", "scratch", "transfer"}, {"popularity", "item-knn", "ease"}
+    assert differing(one, other) == models | rows

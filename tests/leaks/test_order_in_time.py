@@ -8,13 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from crossrec.collecting import collect
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, SPLIT, TIMESTAMP, USER
 from crossrec.data.pair import align
 from crossrec.data.prepared import describe, load_pair, read_account
 from crossrec.data.sequences import HeldOut
 from crossrec.data.splits import leave_one_out
 from crossrec.errors import UserError
-from crossrec.stages import Stages
+from crossrec.staging import Staging
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 Plant = Callable[[str, str], Any]
@@ -24,7 +25,7 @@ def collected(world: Any, folder: Path, **protocol: str) -> Path:
     """The prepared pair of a world, with another protocol."""
     settings = world.settings
     asked = {**settings.protocol, **protocol}
-    return Stages(replace(settings, artifacts=folder, protocol=asked)).collect()
+    return collect(replace(settings, artifacts=folder, protocol=asked), Staging(folder))
 
 
 @pytest.mark.parametrize("split", [split for split in SPLITS if split != "temporal"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from crossrec.errors import UserError
@@ -25,16 +24,10 @@ class Freeze(Finetune):
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = tuple(names)
 
-    @torch.no_grad()
     def after_step(self, model: nn.Module, anchor: Anchor, learning_rate: float) -> None:
         """Put the frozen weights back where the source had them."""
-        for name, parameter, value, rows in anchor.pairs(model):
-            if self.names and not name.startswith(self.names):
-                continue
-            if rows is None:
-                parameter.copy_(value)
-            else:
-                parameter[rows] = value[rows]
+        frozen = [n for n in anchor.values if not self.names or n.startswith(self.names)]
+        anchor.put_back(model, frozen)
 
     def start(self, model: nn.Module, anchor: Anchor) -> None:
         """Copy the source weights; say which names could not be frozen."""

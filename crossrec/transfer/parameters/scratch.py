@@ -1,23 +1,16 @@
-"""No transfer: the target model starts where it was initialized."""
+"""No transfer of weights: the target model starts where it was initialized."""
 
-from torch import Tensor, nn
-
-from crossrec.transfer.anchor import Anchor
-from crossrec.transfer.method import Overlap
+from crossrec.transfer.method import TransferMethod
 
 
-class Scratch:
-    """The baseline that transfer has to beat: the same model, from target data alone."""
+class Scratch(TransferMethod):
+    """The baseline that transfer has to beat: the same model, from target data alone.
 
-    needs: Overlap = "none"
-    reads_source = False
+    Args:
+        reads_source: also read what target users did in the source. The model then learns what
+            that says of them, but from target data alone: the row between scratch and finetune,
+            which tells what the source's events are worth from what its weights are worth.
+    """
 
-    def start(self, model: nn.Module, anchor: Anchor) -> None:
-        """Leave the model as it was initialized."""
-
-    def penalty(self, model: nn.Module, anchor: Anchor) -> Tensor | None:
-        """Nothing is added to the loss."""
-        return None
-
-    def after_step(self, model: nn.Module, anchor: Anchor, learning_rate: float) -> None:
-        """Nothing follows an optimizer step."""
+    def __init__(self, reads_source: bool = False) -> None:
+        self.reads_source = reads_source

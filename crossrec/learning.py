@@ -1,0 +1,198 @@
+"""Models as artifacts: trained unless they are there, and opened as rankers."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from crossrec.data.domain import Domain
+from crossrec.data.pair import DomainPair
+from crossrec.encoders.content import Content
+from crossrec.models.interface import Recommender
+from crossrec.scoring import Single, of_model, of_pair_model
+from crossrec.settings import Part, Settings
+from crossrec.staging import Staging
+from crossrec.trainers import device_of, trainer_of
+from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
+from crossrec.training.importance import fisher
+from crossrec.training.pair_training import build_pair, fit_pair
+from crossrec.training.weights import put_weights, read_weights, save_weights
+from crossrec.transfer.pair_model import PairModel
+
+log = logging.getLogger(__name__)
+# How a run is shown is no input of what it makes.
+SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
+
+
+class Learning:
+    """The training stages of one run, and their models.
+
+    Args:
+        settings: of the run.
+        staging: where artifacts are kept.
+        data: what `collect` made.
+        pair: read from it.
+        content: vectors of its items.
+    """
+
+    def __init__(
+        self, settings: Settings, staging: Staging, data: Path, pair: DomainPair, content: Content
+    ) -> None:
+        self.settings, self.staging = settings, staging
+        self.data, self.pair, self.content = data, pair, content
+
+    def train_source(self) -> Path:
+        """The recommender on the source domain: W_s."""
+
+        def make(folder: Path) -> None:
+            s = self.settings
+            model = self._model(self.pair.source)
+            trainer = trainer_of(s, "source")
+            account = fit_source(
+                model, self.pair.source, s.objective.make(), trainer, s.training, s.seed
+            )
+            save_weights(folder, model, account)
+
+        return self._stage("source", {}, make)
+
+    def train(self, name: str, method: Part, source: Path | None) -> Path:
+        """A model of the target, with a transfer method.
+
+        Args:
+            name: of the stage.
+            source: what `train_source` made; None for a method that uses nothing of it.
+        """
+        brings_network = isinstance(method.make(), PairModel)
+        reads: dict[str, Any] = {"method": method.config}
+        if brings_network:
+            reads["model"] = None
+        elif source is not None:
+            reads["source"] = {"artifact": source.name}
+
+        def make(folder: Path) -> None:
+            if brings_network:
+                self._train_pair(folder, name, method)
+            else:
+                self._train_target(folder, name, method, source)
+
+        return self._stage(name, reads, make)
+
+    def _train_target(self, folder: Path, name: str, method: Part, source: Path | None) -> None:
+        """The same recommender as in the source on the target domain: W."""
+        s = self.settings
+        carry = method.make()
+        domain = self._target(carry.reads_source)
+        weights = read_weights(source) if source else {}
+        importance = self._importance(weights, carry.source_cases)
+        model = self._model(domain)
+        account = fit_target(
+            model,
+            self.pair,
+            domain,
+            weights,
+            carry,
+            s.objective.make(),
+            trainer_of(s, name),
+            s.training,
+            s.seed,
+            importance,
+        )
+        save_weights(folder, model, account)
+
+    def _train_pair(self, folder: Path, name: str, method: Part) -> None:
+        """A method that brings its own network, on both domains."""
+        s = self.settings
+        model = method.make()
+        account = fit_pair(
+            model,
+            self.pair,
+            self.content,
+            s.objective.make,
+            trainer_of(s, name),
+            s.training,
+            s.seed,
+        )
+        save_weights(folder, model, account)
+
+    def open(self, method: Part, artifact: Path) -> Single:
+        """What `train` made, as a ranker of the target."""
+        made = method.make()
+        if isinstance(made, PairModel):
+            build_pair(made, self.pair, self.content, self.settings.seed)
+            put_weights(made, read_weights(artifact))
+            return Single(self.pair.target, of_pair_model(made.to(device_of(self.settings))))
+        return self._open(self._target(made.reads_source), artifact)
+
+    def open_source(self, artifact: Path) -> Single:
+        """What `train_source` made, as a ranker of the source."""
+        return self._open(self.pair.source, artifact)
+
+    def open_zero_shot(self, artifact: Path) -> Single:
+        """The source's weights as a ranker of the target: nothing is trained."""
+        model = self._model(self.pair.target)
+        zero_shot(model, self.pair, read_weights(artifact))
+        return Single(self.pair.target, of_model(model.to(device_of(self.settings))))
+
+    def _open(self, domain: Domain, artifact: Path) -> Single:
+        model = self._model(domain)
+        put_weights(model, read_weights(artifact))
+        return Single(domain, of_model(model.to(device_of(self.settings))))
+
+    def _target(self, reads_source: bool) -> Domain:
+        return self.pair.target if reads_source else self.pair.target_only
+
+    def _model(self, domain: Domain) -> Recommender:
+        if domain is self.pair.source:
+            content = self.content.source
+        else:
+            content = self.content.of_target(domain.n_context > 0)
+        return build_model(self.settings.model.make, domain, content, self.settings.seed)
+
+    def _importance(self, weights: dict[str, Tensor], n_cases: int) -> dict[str, Tensor] | None:
+        """How much the source's loss depends on each of its weights, if a method asks for it."""
+        if n_cases == 0:
+            return None
+        s = self.settings
+        model = self._model(self.pair.source)
+        put_weights(model, weights)
+        model.to(device_of(s))
+        return fisher(model, self.pair.source, s.objective.make(), n_cases, s.seed)
+
+    def _stage(self, name: str, reads: dict[str, Any], make: Callable[[Path], None]) -> Path:
+        s = self.settings
+        inputs = {
+            "data": self.data.name,
+            "content": self.content.artifact,
+            "model": s.model.config,
+            "objective": s.objective.config,
+            "training": s.training,
+            "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN},
+            "seed": s.seed,
+            **reads,
+        }
+        folder = self.staging.stage(name, TRAINING_CODE, inputs, make)
+        account = account_of(folder)
+        trained = f", epoch {account['best_epoch'] + 1} of {account['epochs']}"
+        log.info(
+            "           %s %.4f in validation%s",
+            account["monitor"].removeprefix("valid/"),
+            account["best"],
+            trained if account["epochs"] else "",
+        )
+        return folder
+
+
+def account_of(artifact: Path) -> dict[str, Any]:
+    """What a training stage says of its training."""
+    account: dict[str, Any] = json.loads((artifact / "training.json").read_text())
+    return account
+
+
+def validation_of(artifact: Path) -> dict[str, float]:
+    """Best validation value of a target model by its address, e.g. valid/target/ndcg@10."""
+    account = account_of(artifact)
+    return {account["monitor"].replace("valid/", "valid/target/"): account["best"]}
