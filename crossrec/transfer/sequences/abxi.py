@@ -1,0 +1,189 @@
+"""Invariant interests by low-rank adapters, in the manner of ABXI (Bian et al., WWW 2025)."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossrec.data.pair import DomainPair, Side
+from crossrec.data.sequences import Batch
+from crossrec.encoders.content import Content
+from crossrec.errors import UserError
+from crossrec.models.interface import INITIAL_STD, content_map, look_up
+from crossrec.models.sasrec import Block
+from crossrec.transfer.method import Overlap
+from crossrec.transfer.pair_model import Batches, Loss, PairModel, Scores
+from crossrec.transfer.sequences.two_domain_batch import (
+    SIDES,
+    Events,
+    TwoDomains,
+    check_network,
+    prediction_loss,
+)
+
+
+class ABXI(PairModel):
+    """One encoder for the sequence of both domains and of each, adapted at low rank to each.
+
+    Theirs: one item table and one attention block serve three sequences, of both domains (x), of
+    the source and of the target; beside the block's feed-forward layers a low-rank map of each
+    sequence's own keeps what is particular to it:
+
+        h_k = Norm_k(a_k + FFN(a_k) + Adapter_k(a_k)),    a_k what attention made, k of x, s, t
+
+    A projector that all share takes from h_x what holds in any domain, a low-rank map turns it to
+    the domain d that is asked, and the domain's own state joins:
+
+        h = Norm(h_x + Projector(h_x) + Adapter'_d(h_x)) + Norm'(h_d + Projector_d(h_d))
+
+    The event of d that comes next is predicted from h, with h_d the state after the last event of
+    d: sequences are aligned by what is to be predicted, not by time. The losses of the domains are
+    added (here alpha * l_source + (1 - alpha) * l_target; 0.5 is theirs).
+
+    Ours: the block is that of SASRec (normalized before attention, positions counted from the
+    first event on, a start state, which makes the first event of a domain a case); the
+    configured objective takes the place of InfoNCE with 128 negatives and temperature 0.75; and
+    users of one domain train what they can.
+
+    Args:
+        dim: d, length of the vectors, divisible by n_heads.
+        n_heads: of the attention.
+        rank: of the adapters.
+        dropout: share of dropped inputs and of dropped outputs of each part.
+        max_history: events of both domains that are read.
+        alpha: weight of the source's loss, 0 <= alpha < 1.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    needs: Overlap = "users"
+
+    def __init__(
+        self,
+        dim: int = 64,
+        n_heads: int = 2,
+        rank: int = 8,
+        dropout: float = 0.5,
+        max_history: int = 50,
+        alpha: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_network(alpha, dim, n_heads, max_history)
+        if not 1 <= rank <= dim:
+            raise UserError(f"transfer.rank must be >= 1 and <= transfer.dim, got {rank}")
+        self.dim, self.n_heads, self.rank = dim, n_heads, rank
+        self.max_history, self.alpha = max_history, alpha
+        self.dropout = nn.Dropout(dropout)
+
+    def build(self, pair: DomainPair, content: Content) -> None:
+        """The table, the shared block, and each sequence's adapters, projectors and norms."""
+        self.domains = TwoDomains(pair, self.max_history)
+        vectors = self.domains.content(content)
+        self.item_embedding = nn.Parameter(
+            torch.randn(self.domains.ids.n_items, self.dim) * INITIAL_STD
+        )
+        self.content_map = content_map(vectors, self.dim) if vectors is not None else None
+        self.register_buffer("content", vectors, persistent=False)
+        self.positions = nn.Parameter(torch.randn(self.max_history + 1, self.dim) * INITIAL_STD)
+        self.block = Block(self.dim, self.n_heads, self.dropout.p)
+        each = ("cross", *SIDES)
+        self.adapter = nn.ModuleDict({key: LowRank(self.dim, self.rank) for key in each})
+        self.norm = nn.ModuleDict({key: nn.LayerNorm(self.dim) for key in each})
+        self.projector = nn.ModuleDict({key: SwiGLU(self.dim) for key in each})
+        self.to_domain = nn.ModuleDict({side: LowRank(self.dim, self.rank) for side in SIDES})
+        self.invariant_norm = nn.ModuleDict({side: nn.LayerNorm(self.dim) for side in SIDES})
+        self.own_norm = nn.ModuleDict({side: nn.LayerNorm(self.dim) for side in SIDES})
+
+    def embed_items(self) -> Tensor:
+        """(items of both catalogs, d)."""
+        if self.content_map is None:
+            return self.item_embedding
+        return self.item_embedding + self.content_map(self.content)
+
+    def encode(self, key: str, codes: Tensor, table: Tensor) -> Tensor:
+        """(B, L + 1, d) h_k of one kind of sequence, before each event and after the last.
+
+        Args:
+            key: cross, source or target.
+            codes: (B, L) rows of `table`, PAD on the right.
+            table: (n, d) item vectors.
+        """
+        events = F.pad(look_up(table, codes) * math.sqrt(self.dim), (0, 0, 1, 0))
+        state = self.dropout(events + self.positions[: events.shape[1]])
+        block = self.block
+        state = state + self.dropout(block.attend(block.attention_norm(state)))
+        hidden = F.relu(block.pointwise_in(block.pointwise_norm(state)))
+        adapted = self.adapter[key](state)
+        return self.norm[key](
+            state + self.dropout(block.pointwise_out(hidden)) + self.dropout(adapted)
+        )
+
+    def states(self, side: Side, events: Events, cross: Tensor, table: Tensor) -> Tensor:
+        """(B, L + 1, d) h, what says which event of a side comes next.
+
+        Args:
+            events: of B users.
+            cross: (B, L + 1, d) h_x of their sequences over both domains.
+            table: what `embed_items` gave.
+        """
+        own_table = table[self.domains.ids.rows(side)]
+        own = events.at_events(side, self.encode(side, events.alone(side), own_table))
+        invariant = self.dropout(self.projector["cross"](cross))
+        invariant = invariant + self.dropout(self.to_domain[side](cross))
+        specific = self.dropout(self.projector[side](own))
+        return self.invariant_norm[side](cross + invariant) + self.own_norm[side](own + specific)
+
+    def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
+        """alpha of the source's loss and 1 - alpha of the target's."""
+        table = self.embed_items()
+        read = self.domains.read_training(batches)
+        cross = [self.encode("cross", events.rows, table) for events in read]
+
+        def of(side: Side) -> Tensor:
+            states = [self.states(side, e, x, table) for e, x in zip(read, cross, strict=True)]
+            item = table[self.domains.ids.rows(side)]
+            return prediction_loss(losses[side], side, read, states, item)
+
+        return self.alpha * of("source") + (1 - self.alpha) * of("target")
+
+    def scorer(self, side: Side) -> Scores:
+        """Inner products of the last state with the side's catalog."""
+        table = self.embed_items()
+        item = table[self.domains.ids.rows(side)]
+
+        def scores(histories: Batch) -> Tensor:
+            events = self.domains.read(side, histories)
+            cross = self.encode("cross", events.rows, table)
+            return events.last(self.states(side, events, cross, table)) @ item.T
+
+        return scores
+
+
+class LowRank(nn.Module):
+    """A linear map of rank r that starts as zero, as in LoRA (Hu et al., ICLR 2022)."""
+
+    def __init__(self, dim: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(dim, rank) * INITIAL_STD)
+        self.up = nn.Parameter(torch.zeros(rank, dim))
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(..., d) to (..., d)."""
+        return state @ self.down @ self.up
+
+
+class SwiGLU(nn.Module):
+    """Feed-forward layers with a gate (Shazeer, 2020), 8/3 as wide inside as their input."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        inner = 8 * dim // 3
+        self.gate, self.value = (nn.Linear(dim, inner, bias=False) for _ in range(2))
+        self.out = nn.Linear(inner, dim, bias=False)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(..., d) to (..., d)."""
+        return self.out(F.silu(self.gate(state)) * self.value(state))
