@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 import numpy as np
@@ -45,11 +46,12 @@ def of_pair_model(model: PairModel) -> Scorer:
         with torch.no_grad():
             scores = model.scorer("target")
         rows = torch.arange(len(histories.users))
+        # A method that trains nothing may have buffers alone, or nothing at all.
+        held = next(chain(model.parameters(), model.buffers()), torch.empty(0))
 
         @torch.no_grad()
         def block(chosen: slice) -> Tensor:
-            batch = histories.last(rows[chosen], model.max_history)
-            return scores(batch.to(next(model.parameters()).device))
+            return scores(histories.last(rows[chosen], model.max_history).to(held.device))
 
         return block
 

@@ -128,3 +128,26 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "trainer.max_epochs=2",
         f"paths.data={tmp_path_factory.mktemp('data')}",
     ]
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of one layer that knows the letters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("reader")
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    tokenizer = Tokenizer(models.WordPiece(dict(zip(pieces, range(57), strict=True))))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True)), model_max_length=64
+    ).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    network = BertConfig(vocab_size=57, intermediate_size=32, max_position_embeddings=64, **sizes)
+    BertModel(network).save_pretrained(folder)
+    return folder

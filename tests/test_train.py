@@ -26,29 +26,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("artifacts")
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of one layer that knows the letters."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("reader")
-    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
-    tokenizer = Tokenizer(models.WordPiece(dict(zip(pieces, range(57), strict=True))))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True)), model_max_length=64
-    ).save_pretrained(folder)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    network = BertConfig(vocab_size=57, intermediate_size=32, max_position_embeddings=64, **sizes)
-    BertModel(network).save_pretrained(folder)
-    return folder
-
-
 def said_of_stages(out: str) -> dict[str, str]:
     """Stage -> "made" or "reused", as the log says."""
     return dict(re.findall(rf"({'|'.join(STAGES)}) +(made|reused) ", out))

@@ -37,10 +37,16 @@ class ItemKNN:
         self.shrinkage = shrinkage
         self.block_scores = block_scores
 
-    def fit(self, interactions: csr_array) -> Self:
-        """Finds every item's neighbors in the (users, items) training matrix."""
+    def fit(self, interactions: csr_array, n_candidates: int | None = None) -> Self:
+        """Finds every item's neighbors in the (users, items) training matrix.
+
+        Args:
+            n_candidates: only the first so many items can be neighbors, and are scored; the others
+                stand in histories alone. None for all.
+        """
         grid = [self.n_neighbors], [self.shrinkage]
-        ((_, self.neighbors),) = _neighbors(interactions, *grid, self.block_scores)
+        n_candidates = n_candidates or interactions.shape[1]
+        ((_, self.neighbors),) = _neighbors(interactions, *grid, self.block_scores, n_candidates)
         return self
 
     @classmethod
@@ -49,13 +55,21 @@ class ItemKNN:
     ) -> list[Self]:
         """One model for each of both, fitted together: co-occurrences are counted once."""
         models = [cls(k, s) for s in shrinkage for k in n_neighbors]
-        found = dict(_neighbors(interactions, n_neighbors, shrinkage, models[0].block_scores))
+        found = dict(
+            _neighbors(
+                interactions,
+                n_neighbors,
+                shrinkage,
+                models[0].block_scores,
+                interactions.shape[1],
+            )
+        )
         for model in models:
             model.neighbors = found[model.n_neighbors, model.shrinkage]
         return models
 
     def score(self, histories: csr_array) -> Tensor:
-        """(B, items) float32 for B users given by their (B, items) training rows."""
+        """(B, candidates) float32 for B users given by their (B, items) training rows."""
         return torch.from_numpy((csr_array(histories, dtype=np.float32) @ self.neighbors).toarray())
 
 
@@ -64,17 +78,19 @@ def _neighbors(
     n_neighbors: Sequence[int],
     shrinkage: Sequence[float],
     block_scores: int,
+    n_candidates: int,
 ) -> list[tuple[tuple[int, float], csr_array]]:
-    """(items, items) similarities of each item's nearest, for every k and every shrinkage."""
+    """(items, candidates) similarities of each item's nearest, for every k and every shrinkage."""
     by_user = csr_array(interactions, dtype=np.float32)
     by_item = csr_array(by_user.T)  # (items, users)
     n_items = by_item.shape[0]
+    candidates = by_user if n_candidates == n_items else csr_array(by_user[:, :n_candidates])
     norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).astype(np.float32)
     rows = max(1, block_scores // n_items)
     blocks: dict[tuple[int, float], list[csr_array]] = {}
     for start in range(0, n_items, rows):
-        # Row i of the product holds item i's co-occurrences with all items.
-        common = by_item[start : start + rows] @ by_user
+        # Row i of the product holds item i's co-occurrences with all candidates.
+        common = by_item[start : start + rows] @ candidates
         common.sort_indices()
         for s in shrinkage:
             nearest = _similarities(common, start, norms, s)

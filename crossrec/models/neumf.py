@@ -45,7 +45,7 @@ class NeuMF(Recommender):
         content: Tensor | None,
         dim: int = 64,
         layers: Sequence[int] = (64, 32, 16),
-        dropout: float = 0.2,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         if len(layers) == 0:

@@ -58,7 +58,7 @@ class SSCDR(TwoFactorizations):
         hidden: Sequence[int] = (128,),
         lambda_: float = 0.1,
         margin: float = 0.3,
-        temperature: float = 0.1,
+        temperature: float = 0.5,
         hops: int = 1,
         mapped: Mapped = "cold",
     ) -> None:

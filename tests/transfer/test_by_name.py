@@ -1,0 +1,98 @@
+"""Every method of conf/transfer runs by name from the command line, on a pair with its overlap."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+METHODS = sorted(path.stem for path in (CONF / "transfer").glob("*.yaml"))
+READ_TEXT = {"unisrec", "vq_rec", "zero_shot_text"}
+NEED_SHARED_ITEMS = {"natr"}
+NEED_SHARED_USERS = {"abxi", "c2dsr", "ptupcdr", "tmcdr"}
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts that the runs of this file share."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two tables that share items and no users."""
+    folder = tmp_path_factory.mktemp("tables")
+    for place, name in enumerate(("old", "new")):
+        (folder / name).mkdir()
+        rows = [
+            (f"{name}{user}", f"item{(user * 7 + step * (step + 3)) % 20 + 6 * place}", step)
+            for user in range(40)
+            for step in range(6)
+        ]
+        columns = ["user_id", "item_id", "timestamp"]
+        events = pl.DataFrame(rows, columns, orient="row").unique(["user_id", "item_id"])
+        events.write_parquet(folder / name / "interactions.parquet")
+    return [
+        "+experiment=table_pair",
+        f"data.source={folder / 'old'}",
+        f"data.target={folder / 'new'}",
+        "encoder=none",
+        "pretraining=off",
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_runs_by_name(
+    command: Callable[..., Any],
+    tiny: list[str],
+    tables: list[str],
+    reader: Path,
+    artifacts: Path,
+    tmp_path: Path,
+    method: str,
+) -> None:
+    settings = list(tables if method in NEED_SHARED_ITEMS else tiny)
+    if method in READ_TEXT:
+        settings.remove("encoder=none")
+        settings += ["encoder=huggingface", f"encoder.model={reader}", "encoder.whiten_dim=8"]
+    if method == "lora":
+        settings.append("model=sasrec")  # without text it has linear layers, too
+    ran = command(
+        *settings,
+        f"transfer={method}",
+        "trainer.max_epochs=1",
+        f"paths.artifacts={artifacts}",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )
+    assert ran.code == 0, ran.err
+    values = pl.read_csv(tmp_path / "run" / "results.csv").filter(pl.col("metric") == "ndcg@10")
+    assert {"scratch", "transferred"} <= set(values["model"])
+    assert values["value"].is_finite().all()
+    lists = pl.read_parquet(tmp_path / "run" / "recommendations.parquet")
+    assert lists.filter(pl.col("rank") == 1).height > 0
+
+
+@pytest.mark.parametrize("method", sorted(NEED_SHARED_ITEMS | NEED_SHARED_USERS))
+def test_without_its_overlap_it_is_refused_by_name(
+    command: Callable[..., Any], tiny: list[str], tables: list[str], tmp_path: Path, method: str
+) -> None:
+    ran = command(
+        *(tiny if method in NEED_SHARED_ITEMS else tables),
+        f"transfer={method}",
+        f"paths.artifacts={tmp_path / 'artifacts'}",
+    )
+    assert ran.code == 1
+    assert f"needs {'items' if method in NEED_SHARED_ITEMS else 'users'} that occur" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("method", sorted(READ_TEXT))
+def test_without_text_it_says_so(
+    command: Callable[..., Any], tiny: list[str], tmp_path: Path, method: str
+) -> None:
+    ran = command(*tiny, f"transfer={method}", f"paths.artifacts={tmp_path / 'artifacts'}")
+    assert ran.code == 1
+    assert "encoder" in ran.err
+    assert "Traceback" not in ran.err
