@@ -125,7 +125,9 @@ class Block(nn.Module):
     def attend(self, state: Tensor) -> Tensor:
         """Causal multi-head self-attention, (B, T, d) to (B, T, d)."""
         n_users, length, dim = state.shape
-        split = self.query_key_value(state).view(n_users, length, 3, self.n_heads, -1)
+        split = self.query_key_value(state).view(
+            n_users, length, 3, self.n_heads, dim // self.n_heads
+        )
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, d / heads)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.attention_out(mixed.transpose(1, 2).reshape(n_users, length, dim))

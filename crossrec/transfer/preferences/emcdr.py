@@ -18,7 +18,7 @@ Kind = Literal["linear", "mlp"]
 class EMCDR(TwoFactorizations):
     """Two factorizations, and f that maps a point of the source to where it is in the target.
 
-    Section 4.2 of the paper: f minimizes the sum over those in both domains of
+    The paper's latent space mapping: f minimizes the sum over those in both domains of
     ||f(u_s) - u_t||^2. It is a matrix, or a perceptron with tanh between its layers. A point holds
     the bias too, so a cold item gets a popularity and a cold user a mean rating.
 

@@ -48,7 +48,7 @@ class TaskOriented(TwoFactorizations):
 class PTUPCDR(TaskOriented):
     """Two factorizations, and for every user a bridge of their own from the source to the target.
 
-    Section 3 of the paper: a meta network reads what a user did in the source and writes a matrix
+    A meta network reads what a user did in the source and writes a matrix
     M_u, the bridge; the point of u in the target is u_s M_u. It learns from the objective over the
     target's events of users who are in both domains (task-oriented), not from the distance to
     their own points. The part of the bridges that is the same for all starts as the least-squares
@@ -105,8 +105,8 @@ class PTUPCDR(TaskOriented):
 
 
 class MetaNetwork(nn.Module):
-    """What a user did -> their bridge: attention over the items (equations 3 and 4), which makes
-    the user's characteristic, and two layers that write a matrix (equation 5).
+    """What a user did -> their bridge: attention over the items (the characteristic encoder),
+    and two layers that write a matrix (the meta network).
 
     Args:
         width: k, of points.

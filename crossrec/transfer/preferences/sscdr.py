@@ -24,14 +24,13 @@ from crossrec.transfer.preferences.two_factorizations import (
 class SSCDR(TwoFactorizations):
     """Distances instead of products, and a map that also learns from what has no label.
 
-    Section 4 of the paper. In each domain users and items lie in a unit ball, near to what they
-    like. f maps the source's ball into the target's: supervised, those in both domains onto their
-    own points t there; and, with weight `lambda`, without a label, everything of the source, so
-    that for such a t what it interacted with in the source, p, lies nearer to it than what it did
-    not, n, by a margin: max(0, margin + ||t - f(p)||^2 - ||t - f(n)||^2). Who is mapped is first
-    averaged with the mean of their neighbors in the source (hops = 1). Where the paper has the
-    triplet loss in the two factorizations there is the configured objective, on negative squared
-    distances.
+    In each domain users and items lie in a unit ball, near to what they like. f maps the source's
+    ball into the target's: supervised, those in both domains onto their own points t there; and,
+    with weight `lambda`, without a label, everything of the source, so that for such a t what it
+    interacted with in the source, p, lies nearer to it than what it did not, n, by a margin:
+    max(0, margin + ||t - f(p)||^2 - ||t - f(n)||^2). Who is mapped is first averaged with the mean
+    of their neighbors in the source (hops = 1). Where the paper has the triplet loss in the two
+    factorizations there is the configured objective, on negative squared distances.
 
     Args:
         dim: d, length of the vectors.

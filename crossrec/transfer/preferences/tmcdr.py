@@ -20,7 +20,7 @@ from crossrec.transfer.preferences.two_factorizations import Mapped
 class TMCDR(TaskOriented):
     """Two factorizations, and a map that is learned to be good for users it was not learned from.
 
-    Section 3.2 of the paper: the users of a batch who are in both domains are dealt to two groups
+    The paper's meta stage: the users of a batch who are in both domains are dealt to two groups
     at random. A gradient step on the objective of the first group's target events makes theta' of
     the map's parameters theta, and theta moves to lower the objective of the second group at
     theta' (MAML, Finn et al., ICML 2017, with second derivatives). The first group's softmax, if
