@@ -36,6 +36,7 @@ def mixed(blocks: Sequence[ScoreBlock], weights: Sequence[float]) -> ScoreBlock:
     return block
 
 
+@torch.no_grad()
 def choose_weights(
     blocks: Sequence[ScoreBlock],
     n_queries: int,

@@ -28,10 +28,12 @@ def account(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("model", ["two_tower", "sasrec"])
 def test_every_candidate_has_a_row_and_validation_chose_the_weights(
-    command: Callable[..., Any], tiny: list[str], tmp_path: Path
+    command: Callable[..., Any], tiny: list[str], tmp_path: Path, model: str
 ) -> None:
-    ran = command(*tiny, *run_folder(tmp_path), "transfer=guarded", "+transfer.candidates.cmf={}")
+    guard = ["transfer=guarded", "+transfer.candidates.cmf={}", f"model={model}"]
+    ran = command(*tiny, *run_folder(tmp_path), *guard)
     assert ran.code == 0, ran.err
     members = {"popularity", "item-knn", "ease", "scratch", "zero-shot", "finetune", "l2_sp", "cmf"}
     assert set(values(tmp_path)) == members | {"transferred", "oracle"}

@@ -48,7 +48,7 @@ class UniSRec(PairModel):
         n_experts: of the adapter.
         dropout: of the network.
         max_history: events of history that are read.
-        temperature: t.
+        temperature: t, 0.07 in the paper.
         contrast: weight of the sequence-sequence loss, lambda in the paper.
         drop: share of events or features that a second view lacks.
         mode: "inductive" knows target items by their text, "transductive" adds a vector of the id.
@@ -70,7 +70,7 @@ class UniSRec(PairModel):
         n_experts: int = 8,
         dropout: float = 0.2,
         max_history: int = 50,
-        temperature: float = 0.07,
+        temperature: float = 0.2,
         contrast: float = 1e-3,
         drop: float = 0.2,
         mode: Literal["inductive", "transductive"] = "inductive",

@@ -45,7 +45,7 @@ class VQRec(PairModel):
         n_codes: codes that a group chooses from.
         dropout: of the network.
         max_history: events of history that are read.
-        temperature: t.
+        temperature: t, 0.07 in the paper.
         replaced: share of random codes in an item that does not exist.
         freeze_encoder: train the codes' vectors alone in the target.
         reads_source: whether target histories hold what the user did in the source.
@@ -66,7 +66,7 @@ class VQRec(PairModel):
         n_codes: int = 32,
         dropout: float = 0.2,
         max_history: int = 50,
-        temperature: float = 0.07,
+        temperature: float = 0.2,
         replaced: float = 0.75,
         freeze_encoder: bool = True,
         reads_source: bool = True,
