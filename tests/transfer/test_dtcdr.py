@@ -1,6 +1,7 @@
 """DTCDR: what is combined and what is not, the tower by hand, and it learns."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -124,6 +125,23 @@ def test_where_shared_the_source_moves_both_rows(users_pair: DomainPair) -> None
     larger = (source > target) & model.shared_users[:, None]
     assert torch.equal(source.grad != 0, larger & (source.grad != 0))
     assert (source.grad[larger] != 0).float().mean() > 0.9
+
+
+def test_a_user_without_training_events_here_has_what_the_source_learned(
+    users_pair: DomainPair,
+) -> None:
+    """Someone known to stand in both, all of whose events here are held out."""
+    pair = replace(users_pair, shared_users=torch.arange(users_pair.target.n_users))
+    model = built(pair, dropout=0.0)
+    trained = torch.bincount(pair.target.train_events()[0], minlength=pair.target.n_users) > 0
+    cold = (~trained).nonzero().squeeze(1)
+    assert len(cold) > 0
+    source, target = (
+        model.combined(model.user_embedding, side, cold, model.shared_users) for side in SIDES
+    )
+    assert torch.equal(source, target)
+    one_batch_loss(model, pair).backward()
+    assert model.user_embedding["target"].grad[cold].any()
 
 
 def test_messages() -> None:

@@ -47,7 +47,7 @@ class CLFM(PairModel):
 
     needs: Overlap = "any"
 
-    def __init__(self, dim: int = 64, share_dim: int = 32, alpha: float = 0.5) -> None:
+    def __init__(self, dim: int = 64, share_dim: int = 48, alpha: float = 0.5) -> None:
         super().__init__()
         if not 0 <= share_dim <= dim:
             raise UserError(
