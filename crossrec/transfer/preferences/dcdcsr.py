@@ -40,7 +40,9 @@ class DCDCSR(PairModel):
 
     One of the target alone takes, for v_s and n_s, the mean over the k source factors most similar
     to its own (weighted by the similarity). The network learns the benchmark from the target
-    factor, mean squared error, and its output takes the target factor's place in the score.
+    factor, mean squared error, and its output takes the target factor's place in the score. The
+    factors on the other side of that score were learned beside those that were replaced: last of
+    all they, and the biases, are fitted to the mapped ones.
 
     The paper adds up factors of two factorizations as they are, but each is free to turn its axes:
     here the source's factors are first turned and scaled onto the target's (orthogonal Procrustes
