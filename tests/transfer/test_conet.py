@@ -1,6 +1,7 @@
 """CoNet: the paper's equations, no cross term for what is not shared, H = 0, and it learns."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -87,14 +88,21 @@ def test_a_shared_user_is_known_to_the_other_network(users_pair: DomainPair) -> 
 
 @torch.no_grad()
 def test_a_shared_item_is_known_to_the_other_network(items_pair: DomainPair) -> None:
-    model = built(items_pair)
+    """Its codes need not be the same on both sides."""
+    pair = replace(items_pair, shared_items=torch.tensor([[0, 3], [1, 5], [7, 20]]))
+    model = built(pair)
     user = 50
-    scores = catalog_scores(model, items_pair, "target", user)
-    for item in items_pair.shared_items[:3, 0].tolist():
-        p, q = model.user_embedding[user], model.item_embedding[item]
-        here, there = torch.cat([p, q]), torch.cat([torch.zeros(3), q])
-        expected = crossed(model, model.target, model.source, here, there)
-        assert scores[item].item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-4)
+    p = model.user_embedding[user]
+    networks = (model.target, model.source), (model.source, model.target)
+    for column, side in enumerate(("target", "source")):
+        scores = catalog_scores(model, pair, side, user)
+        for target_code, code in zip(
+            pair.shared_items[:, 0].tolist(), pair.shared_items[:, column].tolist(), strict=True
+        ):
+            q = model.item_embedding[target_code]
+            here, there = torch.cat([p, q]), torch.cat([torch.zeros(3), q])
+            expected = crossed(model, *networks[column], here, there)
+            assert scores[code].item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-4)
 
 
 @torch.no_grad()
