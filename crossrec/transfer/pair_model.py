@@ -46,13 +46,15 @@ class PairModel(nn.Module, ABC):
 
     Attributes:
         needs: the overlap without which the method has no meaning.
+        reads_text: whether it knows items by content vectors alone, so that it needs an encoder.
         max_history: events of history that it reads; 1 where users are known by their ids, and
             then every training event is a batch row of its own, items of shape (B, 1).
-        phases: the stretches of its training, in order.
+        phases: the stretches of its training, in order; none, where nothing is trained.
         phase: name of the current one; the last one when the model is used.
     """
 
     needs: Overlap
+    reads_text: bool = False
     max_history: int = 1
     phases: tuple[Phase, ...] = (Phase("joint"),)
     phase: str = ""
@@ -68,14 +70,17 @@ class PairModel(nn.Module, ABC):
             content: vectors of both catalogs, if there is an encoder.
         """
 
-    @abstractmethod
     def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
         """What a step of the current phase makes smaller, a scalar.
 
         Args:
             batches: one for each side that the phase reads.
             losses: the objective of each side, which takes that side's training cases.
+
+        Raises:
+            TypeError: a method with a phase does not say what is made smaller in it.
         """
+        raise TypeError(f"{type(self).__name__} has the phase {self.phase!r} but no loss")
 
     @abstractmethod
     def scorer(self, side: Side) -> Scores:

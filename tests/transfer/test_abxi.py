@@ -23,7 +23,7 @@ Steps = Callable[..., list[list[float]]]
 
 
 def built(pair: DomainPair, **chosen: float) -> ABXI:
-    model = ABXI(**{"dim": 8, "rank": 2, "dropout": 0.0, **chosen})  # type: ignore[arg-type]
+    model = ABXI(**{"dim": 8, "rank": 2, "dropout": 0.0, **chosen})
     build_pair(model, pair, NO_CONTENT, seed=0)
     return model
 
@@ -191,4 +191,4 @@ def test_twenty_steps_lower_the_loss(
 )
 def test_settings_out_of_range(wrong: Mapping[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        ABXI(**wrong)  # type: ignore[arg-type]
+        ABXI(**wrong)

@@ -28,7 +28,7 @@ Steps = Callable[..., list[list[float]]]
 
 
 def built(pair: DomainPair, **chosen: float) -> C2DSR:
-    model = C2DSR(**{"dim": 8, "dropout": 0.0, **chosen})  # type: ignore[arg-type]
+    model = C2DSR(**{"dim": 8, "dropout": 0.0, **chosen})
     build_pair(model, pair, NO_CONTENT, seed=0)
     return model
 
@@ -263,4 +263,4 @@ def test_twenty_steps_lower_the_loss(
 )
 def test_settings_out_of_range(wrong: Mapping[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        C2DSR(**wrong)  # type: ignore[arg-type]
+        C2DSR(**wrong)

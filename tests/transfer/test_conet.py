@@ -110,7 +110,7 @@ def test_what_is_not_shared_gets_no_cross_term(
     users_pair: DomainPair, items_pair: DomainPair
 ) -> None:
     of_user, of_item = built(users_pair), built(items_pair)
-    user = int((~of_user.shared_users).nonzero()[0])
+    user = int((~of_user.ids.shared_users).nonzero()[0])
     item = int((~of_item.ids.shared_items[: items_pair.target.n_items]).nonzero()[0])
     for model, pair, u, i in ((of_user, users_pair, user, 4), (of_item, items_pair, 50, item)):
         x = torch.cat([model.user_embedding[u], model.item_embedding[i]])

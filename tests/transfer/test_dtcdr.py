@@ -60,13 +60,13 @@ def test_learns_whatever_is_shared(
 def test_the_maximum_of_both_where_shared_and_ones_own_elsewhere(users_pair: DomainPair) -> None:
     model = built(users_pair)
     shared = int(users_pair.shared_users[3])
-    alone = int((~model.shared_users).nonzero()[0])
+    alone = int((~model.ids.shared_users).nonzero()[0])
     rows = torch.tensor([shared, alone])
     with torch.no_grad():
         model.user_embedding["source"][rows] = torch.tensor([1.0, -2.0, 3.0])
         model.user_embedding["target"][rows] = torch.tensor([0.0, -1.0, 4.0])
     source, target = (
-        model.combined(model.user_embedding, side, rows, model.shared_users) for side in SIDES
+        model.combined(model.user_embedding, side, rows, model.ids.shared_users) for side in SIDES
     )
     assert source.tolist() == [[1.0, -1.0, 4.0], [1.0, -2.0, 3.0]]
     assert target.tolist() == [[1.0, -1.0, 4.0], [0.0, -1.0, 4.0]]
@@ -122,7 +122,7 @@ def test_where_shared_the_source_moves_both_rows(users_pair: DomainPair) -> None
     model = built(users_pair, alpha=0.0, dropout=0.0)
     one_batch_loss(model, users_pair).backward()
     source, target = (model.user_embedding[side] for side in SIDES)
-    larger = (source > target) & model.shared_users[:, None]
+    larger = (source > target) & model.ids.shared_users[:, None]
     assert torch.equal(source.grad != 0, larger & (source.grad != 0))
     assert (source.grad[larger] != 0).float().mean() > 0.9
 
@@ -137,7 +137,7 @@ def test_a_user_without_training_events_here_has_what_the_source_learned(
     cold = (~trained).nonzero().squeeze(1)
     assert len(cold) > 0
     source, target = (
-        model.combined(model.user_embedding, side, cold, model.shared_users) for side in SIDES
+        model.combined(model.user_embedding, side, cold, model.ids.shared_users) for side in SIDES
     )
     assert torch.equal(source, target)
     one_batch_loss(model, pair).backward()

@@ -78,7 +78,7 @@ def whole(pair: DomainPair) -> dict[Side, Batch]:
 
 def built(pair: DomainPair, content: Content = NO_CONTENT, **settings: float) -> Interleaved:
     chosen = {"dim": 8, "n_layers": 1, "n_heads": 2, "dropout": 0.0, **settings}
-    model = Interleaved(**chosen)  # type: ignore[arg-type]
+    model = Interleaved(**chosen)
     build_pair(model, pair, content, seed=0)
     return model
 
@@ -300,4 +300,4 @@ def test_without_a_user_in_both_it_is_joint_training(
 )
 def test_settings_out_of_range(wrong: Mapping[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Interleaved(**wrong)  # type: ignore[arg-type]
+        Interleaved(**wrong)

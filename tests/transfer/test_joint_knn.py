@@ -19,7 +19,7 @@ NO_CONTENT = Content(None, None, None)
 
 
 def built(pair: DomainPair, **settings: float) -> JointKNN:
-    model = JointKNN(**settings)  # type: ignore[arg-type]
+    model = JointKNN(**settings)
     build_pair(model, pair, NO_CONTENT, seed=0)
     return model
 
@@ -96,4 +96,4 @@ def test_the_source_is_not_ranked(users_pair: DomainPair) -> None:
 )
 def test_settings_out_of_range(key: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"transfer\.{key} must be >= "):
-        JointKNN(**{key: value})  # type: ignore[arg-type]
+        JointKNN(**{key: value})

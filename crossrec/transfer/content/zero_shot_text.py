@@ -1,7 +1,5 @@
 """Ranking by likeness of text alone: nothing is trained."""
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +11,7 @@ from crossrec.errors import UserError
 from crossrec.models.interface import look_up
 from crossrec.transfer.content.sequence_encoder import content_of
 from crossrec.transfer.method import Overlap
-from crossrec.transfer.pair_model import Batches, Loss, PairModel, Phase, Scores
+from crossrec.transfer.pair_model import PairModel, Phase, Scores
 
 
 class ZeroShotText(PairModel):
@@ -31,6 +29,7 @@ class ZeroShotText(PairModel):
 
     content: Tensor
     needs: Overlap = "none"
+    reads_text = True
     phases: tuple[Phase, ...] = ()
 
     def __init__(self, max_history: int = 50) -> None:
@@ -44,10 +43,6 @@ class ZeroShotText(PairModel):
         source, target = content_of(content, "zero_shot_text")
         self.n_items: dict[Side, int] = {"source": len(source), "target": len(target)}
         self.register_buffer("content", torch.cat([target, source]), persistent=False)
-
-    def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
-        """Never asked for: there is no phase."""
-        raise NotImplementedError("nothing is trained")
 
     def scorer(self, side: Side) -> Scores:
         """Cosines with the side's catalog."""

@@ -78,10 +78,6 @@ class CoNet(PairModel):
     def build(self, pair: DomainPair, content: Content) -> None:
         """Tables of users and items over both domains, an MLP for each, and the maps H."""
         self.ids = SharedIds(pair)
-        shared_users = torch.zeros(self.ids.n_users, dtype=torch.bool)
-        shared_users[pair.shared_users] = True
-        self.shared_users: Tensor
-        self.register_buffer("shared_users", shared_users, persistent=False)
         self.user_embedding = nn.Parameter(torch.randn(self.ids.n_users, self.dim) * INITIAL_STD)
         self.item_embedding = nn.Parameter(torch.randn(self.ids.n_items, self.dim) * INITIAL_STD)
         sizes = (2 * self.dim, *self.layers)
@@ -120,7 +116,7 @@ class CoNet(PairModel):
         of_item = of_item + torch.cat([own.first.bias, other.first.bias])
 
         def score(users: Tensor, items: Tensor) -> Tensor:
-            user_shared = self.shared_users[users]
+            user_shared = self.ids.shared_users[users]
             of_user = self.first(
                 side,
                 self.user_embedding[users.squeeze(1)],

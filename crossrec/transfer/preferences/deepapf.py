@@ -89,10 +89,9 @@ class DeepAPF(PairModel):
         n_users, n_items = self.ids.n_users, self.ids.n_items
         catalog = {side: domain_of(pair, side).n_items for side in SIDES}
         by_users = self.ids.by == "users"
-        shared = torch.zeros(n_users, dtype=torch.bool)
-        shared[pair.shared_users] = True
+        shared = self.ids.shared_users if by_users else self.ids.shared_items
         self.shared: Tensor
-        self.register_buffer("shared", shared if by_users else self.ids.shared_items, False)
+        self.register_buffer("shared", shared, persistent=False)
 
         def vectors(rows: int) -> Tensor:
             return torch.randn(rows, self.dim) * INITIAL_STD

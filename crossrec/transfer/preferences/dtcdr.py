@@ -109,10 +109,6 @@ class DTCDR(PairModel):
     def build(self, pair: DomainPair, content: Content) -> None:
         """Vectors of users and items, and a tower, for each domain."""
         self.ids = SharedIds(pair)
-        shared_users = torch.zeros(self.ids.n_users, dtype=torch.bool)
-        shared_users[pair.shared_users] = True
-        self.shared_users: Tensor
-        self.register_buffer("shared_users", shared_users, persistent=False)
         # Rows are those of both domains together: a domain does not read what only the other has.
         self.user_embedding = nn.ParameterDict(
             {side: torch.randn(self.ids.n_users, self.dim) * INITIAL_STD for side in SIDES}
@@ -140,7 +136,7 @@ class DTCDR(PairModel):
         item_part = tower.of_item(item)
 
         def score(users: Tensor, items: Tensor) -> Tensor:
-            user = self.combined(self.user_embedding, side, users.squeeze(1), self.shared_users)
+            user = self.combined(self.user_embedding, side, users.squeeze(1), self.ids.shared_users)
             return tower.score(user, item[items], item_part[items], tower.item_bias[items])
 
         return score, len(item)

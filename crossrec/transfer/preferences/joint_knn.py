@@ -1,7 +1,5 @@
 """Item neighbors over both domains: who has this there has that here."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -13,7 +11,7 @@ from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.item_knn import ItemKNN
 from crossrec.transfer.method import Overlap
-from crossrec.transfer.pair_model import Batches, Loss, PairModel, Phase, Scores
+from crossrec.transfer.pair_model import PairModel, Phase, Scores
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
 
@@ -78,10 +76,6 @@ class JointKNN(PairModel):
         matrix = csr_array((ones, at), (n_rows, self.n_columns))
         matrix.data[:] = 1  # repeats add up
         return matrix
-
-    def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
-        """Never asked for: there is no phase."""
-        raise NotImplementedError("nothing is trained")
 
     def scorer(self, side: Side) -> Scores:
         """Sums of similarities to the target's items; the source's are not ranked.

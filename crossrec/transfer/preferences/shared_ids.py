@@ -5,7 +5,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair, Side
 
 
@@ -16,7 +15,7 @@ class SharedIds(nn.Module):
         n_users: user rows; a row is a user's code.
         n_items: item rows: the target's items by their codes, then the source's other items.
         target_rows, source_rows: (items of the side,) the item row of each of its items.
-        shared_users: (n_users,) bool, users with training events on both sides.
+        shared_users: (n_users,) bool, users in both domains, whichever part their events are in.
         shared_items: (n_items,) bool, items in both catalogs.
         by: which of the two binds the domains: users where any are shared, else items.
     """
@@ -41,7 +40,8 @@ class SharedIds(nn.Module):
         shared_items[target_codes] = True
         self.register_buffer("target_rows", torch.arange(n_target), persistent=False)
         self.register_buffer("source_rows", source_rows, persistent=False)
-        shared_users = _active(pair.source) & _active(pair.target)
+        shared_users = torch.zeros(self.n_users, dtype=torch.bool)
+        shared_users[pair.shared_users] = True
         self.register_buffer("shared_users", shared_users, persistent=False)
         self.register_buffer("shared_items", shared_items, persistent=False)
         self.by: Literal["users", "items"] = "users" if len(pair.shared_users) else "items"
@@ -49,8 +49,3 @@ class SharedIds(nn.Module):
     def rows(self, side: Side) -> Tensor:
         """(items of the side,) the item row of each of its items."""
         return self.source_rows if side == "source" else self.target_rows
-
-
-def _active(domain: Domain) -> Tensor:
-    """(n_users,) whether a user has training events in a domain."""
-    return torch.bincount(domain.train_events()[0], minlength=domain.n_users) > 0
