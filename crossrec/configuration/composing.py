@@ -98,13 +98,21 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         recommend=plain(cfg.recommend),
         logger=lambda stage: None,
     )
-    from crossrec.configuration.rehearsal import check_evaluation, check_model, check_trainer
+    from crossrec.configuration.rehearsal import (
+        check_evaluation,
+        check_model,
+        check_text,
+        check_trainer,
+    )
     from crossrec.training.ranks import hush
 
     hush()
     settings.objective.make()
     check_evaluation(settings.evaluation)
-    check_model(settings.model, reads_text=settings.encoder["model"] is not None)
+    has_text = settings.encoder["model"] is not None
+    check_model(settings.model, reads_text=has_text)
+    if not has_text:
+        check_text({cfg.transfer.name: settings.transfer, **settings.candidates})
     check_trainer(settings.trainer)
     return settings
 

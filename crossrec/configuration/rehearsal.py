@@ -1,16 +1,19 @@
 """Components made once for nothing, so that what they refuse is told before any training."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from crossrec.configuration.values import nearest
+from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.evaluation.evaluate import BEYOND
 from crossrec.evaluation.metrics import METRICS
 from crossrec.settings import Part
+from crossrec.transfer.content.sequence_encoder import content_of
 
 
 def check_evaluation(evaluation: dict[str, Any]) -> None:
@@ -41,6 +44,20 @@ def check_model(model: Part, reads_text: bool) -> None:
         model.make(n_users=1, n_items=1, n_context=1, content=content)
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         raise UserError(f"model: {' '.join(str(error).split())}") from error
+
+
+def check_text(methods: Mapping[str, Part]) -> None:
+    """Refuse transfer methods that know items by their texts, in a run without an encoder.
+
+    Args:
+        methods: by the name that users write.
+
+    Raises:
+        UserError: names the method, and what to choose.
+    """
+    for name, method in methods.items():
+        if getattr(method.make(), "reads_text", False):
+            content_of(Content(None, None, None), name)
 
 
 def check_trainer(trainer: Part) -> None:

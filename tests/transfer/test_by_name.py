@@ -89,10 +89,15 @@ def test_without_its_overlap_it_is_refused_by_name(
 
 
 @pytest.mark.parametrize("method", sorted(READ_TEXT))
-def test_without_text_it_says_so(
+def test_without_text_it_is_refused_at_once(
     command: Callable[..., Any], tiny: list[str], tmp_path: Path, method: str
 ) -> None:
-    ran = command(*tiny, f"transfer={method}", f"paths.artifacts={tmp_path / 'artifacts'}")
-    assert ran.code == 1
-    assert "encoder" in ran.err
-    assert "Traceback" not in ran.err
+    for asked in (
+        [f"transfer={method}"],
+        ["transfer=guarded", f"+transfer.candidates.{method}={{}}"],
+    ):
+        ran = command(*tiny, *asked, f"paths.artifacts={tmp_path / 'artifacts'}")
+        assert ran.code == 1
+        assert f"transfer={method} knows items by their texts alone" in ran.err
+        assert "Traceback" not in ran.err
+        assert not (tmp_path / "artifacts").exists()  # at once, before anything is made

@@ -61,6 +61,7 @@ class UniSRec(PairModel):
 
     content: Tensor
     needs: Overlap = "none"
+    reads_text = True
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class VQRec(PairModel):
 
     codes: Tensor
     needs: Overlap = "none"
+    reads_text = True
 
     def __init__(
         self,
