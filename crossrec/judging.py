@@ -144,6 +144,7 @@ def judge(
     contestants: list[Contestant],
     target: Domain,
     content: Tensor | None,
+    shared_users: Tensor,
     cold_at_most: int,
     evaluation: dict[str, Any],
 ) -> pl.DataFrame:
@@ -152,6 +153,7 @@ def judge(
     Args:
         target: the domain that the panel describes; all contestants rank its queries.
         content: (n_items, d) vectors of the own items, for intra-list diversity.
+        shared_users: codes of the users who are in the source, too.
         cold_at_most: users with at most so many own train interactions are cold.
         evaluation: metrics, ks, beyond and like_at.
     """
@@ -160,6 +162,7 @@ def judge(
         user_ids=target.user_ids[test.users.tolist()].to_list(),
         n_train=test.n_train.numpy(),
         cold=(test.n_train <= cold_at_most).numpy(),
+        shared=torch.isin(test.users, shared_users).numpy(),
         train_counts=target.item_counts(),
         content=content,
         metrics=evaluation["metrics"],

@@ -166,7 +166,8 @@ class Contest:
         if s.data["simulated"]:
             preferences = s.reader.make().oracle(split_name(s.data["target"])[0])
             rows.append(oracle(preferences, target, s.rating_scale))
-        per_user = judge(rows, target, content.target, s.protocol["cold_at_most"], s.evaluation)
+        shared, cold = self.pair.shared_users, s.protocol["cold_at_most"]
+        per_user = judge(rows, target, content.target, shared, cold, s.evaluation)
         results = Results.of(per_user, target.n_items)
         caption = s.caption(read_account(data))
         write_results(s.run_folder, per_user, results, caption, target.n_items)

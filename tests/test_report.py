@@ -30,6 +30,7 @@ def make_run(
         [f"u{i}" for i in range(users)],
         np.arange(users),
         np.arange(users) < 12,
+        np.ones(users, dtype=bool),
         torch.ones(20),
         None,
     )

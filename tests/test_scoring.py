@@ -73,13 +73,16 @@ def test_all_contestants_are_asked_about_the_same_users(small_pair: DomainPair) 
         *baselines(small_pair.target_only, (1.0, 5.0)),
         trained("scratch", ranker, False, (1.0, 5.0)),
     ]
-    per_user = judge(rows, small_pair.target, None, 2, EVALUATION)
+    in_source = small_pair.shared_users[::2]
+    per_user = judge(rows, small_pair.target, None, in_source, 2, EVALUATION)
     counts = per_user.group_by("model").len()
     assert sorted(counts["model"]) == ["ease", "item-knn", "popularity", "scratch"]
     assert counts["len"].to_list() == [len(small_pair.target.test)] * 4
     assert per_user["n_ratings"].to_list() == [1.0] * len(per_user)
     cold = per_user.filter(per_user["group"] == "cold")
     assert cold["n_train"].max() == 2
+    shared = set(per_user.filter("shared")["user_id"])
+    assert shared == set(small_pair.target.user_ids[in_source.tolist()])
 
 
 def validated(ranker: Ranker) -> float:

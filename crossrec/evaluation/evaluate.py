@@ -26,6 +26,7 @@ class Panel:
         user_ids: (U,) ids of the queries' users, in the order of the queries.
         n_train: (U,) train interactions of each in the target.
         cold: (U,) bool: the cold users; the others are warm.
+        shared: (U,) bool: the users who are in the source, too.
         train_counts: (n_items,) train interactions of each item, for novelty.
         content: (n_items, d) content vectors for diversity; None leaves that column out.
         metrics: names in METRICS.
@@ -39,6 +40,7 @@ class Panel:
     user_ids: Sequence[str]
     n_train: np.ndarray
     cold: np.ndarray
+    shared: np.ndarray
     train_counts: Tensor
     content: Tensor | None
     metrics: Sequence[str] = tuple(METRICS)
@@ -65,7 +67,7 @@ class Panel:
     def evaluate(
         self, model: str, ranking: Ranking, errors: RatingErrors | None = None
     ) -> pl.DataFrame:
-        """One row a user: model, user_id, group, n_train, METRIC@K ..., and what the rest needs.
+        """One row a user: model, user_id, group, shared, n_train, METRIC@K ..., and more.
 
         top_items is the list itself (coverage is a property of all lists together); n_ratings,
         squared_error, absolute_error and like_right are sums over the user's held-out ratings.
@@ -103,6 +105,7 @@ class Panel:
                 "model": [model] * len(self.user_ids),
                 "user_id": list(self.user_ids),
                 "group": np.where(self.cold, "cold", "warm").tolist(),
+                "shared": self.shared,
                 "n_train": self.n_train,
                 **columns,
             }

@@ -15,7 +15,8 @@ BASELINE, CANDIDATE = "scratch", "transferred"
 CEILING = "oracle"  # the last row
 MODELS = ("popularity", "item-knn", "ease", BASELINE, "zero-shot")
 """The first rows; others stand between them and the candidate."""
-GROUPS = ("all", "cold", "warm")
+BY_OVERLAP = ("shared", "target-only")  # users who are in the source, too, and the others
+GROUPS = ("all", "cold", "warm", *BY_OVERLAP)
 METRIC_ORDER = (
     *("ndcg", "recall", "hit", "mrr", "precision"),
     *("coverage", "novelty", "diversity", "rmse", "mae", "like_accuracy"),
@@ -71,9 +72,9 @@ class Results:
         models = sorted(per_user["model"].unique(), key=model_order)
         values, tests, sizes = [], [], {}
         for users in GROUPS:
-            chosen = per_user if users == "all" else per_user.filter(pl.col("group") == users)
-            if chosen.is_empty():
-                continue
+            chosen = per_user.filter(in_group(users))
+            if chosen.is_empty() or (users in BY_OVERLAP and len(chosen) == len(per_user)):
+                continue  # where all users are shared, or none is, the group says nothing new
             frames = {m: chosen.filter(pl.col("model") == m).sort("user_id") for m in models}
             if any(not f["user_id"].equals(frames[models[0]]["user_id"]) for f in frames.values()):
                 raise ValueError(f"the models were not asked about the same {users} users")
@@ -102,6 +103,15 @@ class Results:
             _corrected(tests),
             sizes,
         )
+
+
+def in_group(users: str) -> pl.Expr:
+    """Which rows of a per-user table are of one of GROUPS."""
+    if users == "all":
+        return pl.lit(True)
+    if users in ("cold", "warm"):
+        return pl.col("group") == users
+    return pl.col("shared") == (users == "shared")
 
 
 def model_order(name: str) -> tuple[int, str]:

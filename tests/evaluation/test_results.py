@@ -38,6 +38,7 @@ def panel(n: int, cold: list[bool], **changes) -> Panel:
         "user_ids": [f"u{i}" for i in range(n)],
         "n_train": np.arange(n),
         "cold": np.array(cold),
+        "shared": np.ones(n, dtype=bool),
         "train_counts": torch.ones(N_ITEMS),
         "content": torch.eye(N_ITEMS),
         **changes,
@@ -80,6 +81,17 @@ def test_values_by_user_group():
     assert value(results, "scratch", "warm", "mrr@10") == 1.0
     assert value(results, "scratch", "warm", "coverage@10") == 0.5
     assert results.sizes == {"all": 4, "cold": 2, "warm": 2}
+
+
+def test_users_of_both_domains_stand_apart_where_there_are_others():
+    asked = panel(4, [True, True, False, False], shared=np.array([True, False, True, False]))
+    results = Results.of(asked.evaluate("scratch", ranking([3, 11, 1, 1])), N_ITEMS)
+    assert value(results, "scratch", "shared", "ndcg@10") == pytest.approx(1.5 / 2)
+    assert value(results, "scratch", "target-only", "ndcg@10") == 0.5
+    assert results.sizes == {"all": 4, "cold": 2, "warm": 2, "shared": 2, "target-only": 2}
+    nobody = panel(4, [True] * 4, shared=np.zeros(4, dtype=bool))
+    results = Results.of(nobody.evaluate("scratch", ranking([3, 11, 1, 1])), N_ITEMS)
+    assert results.sizes == {"all": 4, "cold": 4}
 
 
 def test_several_list_lengths_and_coverage_of_each():
