@@ -193,6 +193,6 @@ def account_of(artifact: Path) -> dict[str, Any]:
 
 
 def validation_of(artifact: Path) -> dict[str, float]:
-    """Best validation value of a target model by its address, e.g. valid/target/ndcg@10."""
+    """The validation metric that chose a model's weights, e.g. ndcg@10, and its best value."""
     account = account_of(artifact)
-    return {account["monitor"].replace("valid/", "valid/target/"): account["best"]}
+    return {account["monitor"].removeprefix("valid/"): account["best"]}

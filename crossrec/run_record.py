@@ -36,17 +36,23 @@ def write_record(folder: Path, config: str, seed: int) -> None:
     (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def complete_record(folder: Path, fingerprint: str, artifacts: dict[str, str]) -> None:
+def complete_record(
+    folder: Path,
+    fingerprint: str,
+    artifacts: dict[str, str],
+    validation: dict[str, dict[str, float]],
+) -> None:
     """Add to record.json what a finished run was measured on and made of.
 
     Args:
         folder: the run folder.
         fingerprint: of the data.
         artifacts: stage -> name of its artifact, weights among them.
+        validation: row of the table -> metric -> what it reached in validation.
     """
     file = folder / "record.json"
     record = json.loads(file.read_text())
-    record |= {"data_fingerprint": fingerprint, "artifacts": artifacts}
+    record |= {"data_fingerprint": fingerprint, "artifacts": artifacts, "validation": validation}
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 

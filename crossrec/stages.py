@@ -52,7 +52,8 @@ def main_job(settings: Settings) -> "Outcome":
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
     contest.recommend(learning.open_source(source) if source else None)
     results, caption = contest.evaluate(data, content)
-    validation = validation_of(artifacts[TRANSFERRED])
+    trained_rows = {"scratch": scratch, **artifacts}
+    validation = {name: validation_of(artifact) for name, artifact in trained_rows.items()}
     return Outcome(results, caption, validation, data, staging.used)
 
 
@@ -63,14 +64,15 @@ class Outcome:
     Attributes:
         results: the table.
         caption: what it was measured on.
-        validation: what the transferred model reached in validation, by address.
+        validation: row of the table -> what it reached in validation, by metric; rows that were
+            trained have one.
         data: folder of the prepared pair.
         artifacts: stage -> name of the artifact that it made or reused.
     """
 
     results: Results
     caption: str
-    validation: dict[str, float]
+    validation: dict[str, dict[str, float]]
     data: Path
     artifacts: dict[str, str]
 

@@ -67,7 +67,7 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
     from crossrec.data.prepared import read_account
     from crossrec.evaluation.tables import terminal
     from crossrec.report import write_run_report
-    from crossrec.stages import main_job
+    from crossrec.stages import TRANSFERRED, main_job
     from crossrec.tracking import logger_factory, mirror
 
     wandb_run = None
@@ -78,11 +78,13 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
         logger = logger_factory(cfg.logger.name, folder, wandb_run)
         outcome = main_job(replace(settings, logger=logger))
         account = read_account(outcome.data)
-        complete_record(folder, account["fingerprint"], outcome.artifacts)
+        complete_record(folder, account["fingerprint"], outcome.artifacts, outcome.validation)
         results, caption = outcome.results, outcome.caption
         about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
         plots = [*write_run_report(folder), *about_data]
-        mirror(logger("results"), outcome.validation, results, caption, plots)
+        best = outcome.validation[TRANSFERRED].items()
+        validation = {f"valid/target/{metric}": value for metric, value in best}
+        mirror(logger("results"), validation, results, caption, plots)
         failed = False
     finally:
         if wandb_run is not None:
