@@ -16,7 +16,8 @@ from crossrec.scoring import Contestant, Mixture, calibrated
 from crossrec.staging import Staging
 
 log = logging.getLogger(__name__)
-CODE = (*TRAINING_CODE, "guarding.py", "judging.py", "scoring.py", "evaluation/mixing.py")
+OWN_CODE = ("guarding.py", "baselines.py", "judging.py", "scoring.py", "evaluation/mixing.py")
+CODE = (*TRAINING_CODE, *OWN_CODE)
 
 
 def guard(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossrec.baselines import METRIC, Tuned, baselines, tune_baselines
 from crossrec.collecting import collect
 from crossrec.data.identities import split_name
 from crossrec.data.pair import DomainPair
@@ -15,7 +16,7 @@ from crossrec.encoding import encode_items, pretrain_encoder
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.guarding import guard, guarded
-from crossrec.judging import baselines, carried, judge, oracle, trained
+from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, validation_of
 from crossrec.recommend import recommend, write_recommendations
 from crossrec.scoring import Contestant, Ranker
@@ -45,15 +46,17 @@ def main_job(settings: Settings) -> "Outcome":
         name: learning.train("transfer" if name == TRANSFERRED else name, method, source)
         for name, method in methods.items()
     }
+    tuned = tune_baselines(staging, data, pair.target_only)
     contest = Contest(settings, pair, learning)
-    contest.enter(source, scratch, methods, artifacts)
+    contest.enter(tuned, source, scratch, methods, artifacts)
     if settings.candidates:
         reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
     contest.recommend(learning.open_source(source) if source else None)
     results, caption = contest.evaluate(data, content)
+    validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
     trained_rows = {"scratch": scratch, **artifacts}
-    validation = {name: validation_of(artifact) for name, artifact in trained_rows.items()}
+    validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
     return Outcome(results, caption, validation, data, staging.used)
 
 
@@ -65,7 +68,7 @@ class Outcome:
         results: the table.
         caption: what it was measured on.
         validation: row of the table -> what it reached in validation, by metric; rows that were
-            trained have one.
+            trained or tuned have one.
         data: folder of the prepared pair.
         artifacts: stage -> name of the artifact that it made or reused.
     """
@@ -115,6 +118,7 @@ class Contest:
 
     def enter(
         self,
+        tuned: Tuned,
         source: Path | None,
         scratch: Path,
         methods: dict[str, Part],
@@ -122,7 +126,7 @@ class Contest:
     ) -> None:
         """Baselines, scratch, zero-shot if there is a source model, and every method."""
         s = self.settings
-        self.contestants += baselines(self.pair.target_only, s.rating_scale)
+        self.contestants += baselines(self.pair.target_only, s.rating_scale, tuned)
         self._add("scratch", self.learning.open(s.scratch, scratch))
         if source is not None:
             zero_shot = self.learning.open_zero_shot(source)

@@ -31,6 +31,7 @@ LAYERS: list[list[set[str]]] = [
     [
         {
             "stages",
+            "baselines",
             "learning",
             "guarding",
             "collecting",

@@ -1,25 +1,18 @@
 """Score functions of the table's rows: what each of them may and may not see."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from crossrec import judging
+from crossrec.baselines import baselines, tune
 from crossrec.data.pair import DomainPair
 from crossrec.data.simulation.preferences import Preferences
 from crossrec.evaluation.metrics import ndcg
-from crossrec.evaluation.ranking import rank
-from crossrec.judging import baselines, judge, oracle, trained
-from crossrec.models.ease import EASE, Gram
-from crossrec.models.item_knn import ItemKNN
+from crossrec.judging import judge, oracle, trained
 from crossrec.models.two_tower import TwoTower
 from crossrec.scoring import (
-    Ranker,
     Single,
     history_matrix,
-    of_baseline,
     of_model,
     train_matrix,
     truth_scores,
@@ -70,7 +63,7 @@ def test_model_scores_are_inner_products(small_pair: DomainPair) -> None:
 def test_all_contestants_are_asked_about_the_same_users(small_pair: DomainPair) -> None:
     ranker = Single(small_pair.target, of_model(tower(small_pair)))
     rows = [
-        *baselines(small_pair.target_only, (1.0, 5.0)),
+        *baselines(small_pair.target_only, (1.0, 5.0), tune(small_pair.target_only)),
         trained("scratch", ranker, False, (1.0, 5.0)),
     ]
     in_source = small_pair.shared_users[::2]
@@ -83,62 +76,6 @@ def test_all_contestants_are_asked_about_the_same_users(small_pair: DomainPair) 
     assert cold["n_train"].max() == 2
     shared = set(per_user.filter("shared")["user_id"])
     assert shared == set(small_pair.target.user_ids[in_source.tolist()])
-
-
-def validated(ranker: Ranker) -> float:
-    """NDCG@10 in validation."""
-    queries = ranker.domain.valid.queries()
-    ranking = rank(ranker.block("valid"), queries, ranker.domain.n_items, 10)
-    return float(ndcg(ranking.truth_ranks, queries.truth_offsets, 10).mean())
-
-
-def test_validation_alone_chooses_the_settings_of_baselines(
-    small_pair: DomainPair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    target = small_pair.target_only
-    monkeypatch.setattr(judging, "L2", (300.0, 3.0, 0.1))  # few data: more is all the same
-    caplog.set_level("INFO", logger="crossrec.judging")
-    # What is asked in test are other users' items: nobody may notice.
-    n_truths = len(target.test.truth_items)
-    shuffled = target.test.truth_items[torch.arange(n_truths).roll(1)]
-    other = replace(target, test=replace(target.test, truth_items=shuffled))
-    rows = {contestant.name: contestant for contestant in baselines(target, None)}
-    said = caplog.text
-    caplog.clear()
-    baselines(other, None)
-    assert caplog.text == said
-    matrix = train_matrix(target)
-    possible = {
-        "ease": {f"l2={x:g}": EASE(x).fit(matrix).score for x in judging.L2},
-        "item-knn": {
-            f"n_neighbors={k} shrinkage={s:g}": ItemKNN(k, s).fit(matrix).score
-            for s in judging.SHRINKAGE
-            for k in judging.N_NEIGHBORS
-        },
-    }
-    for name, settings in possible.items():
-        values = {
-            setting: validated(Single(target, of_baseline(score, target.n_items)))
-            for setting, score in settings.items()
-        }
-        best = max(values, key=values.__getitem__)  # the first of equals
-        assert min(values.values()) < values[best]
-        assert validated(rows[name].ranker) == values[best]
-        assert f"{name}: {best}, ndcg@10 {values[best]:.4f} in validation" in said
-
-
-def test_too_many_items_and_users_leave_ease_out(
-    small_pair: DomainPair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    side = Gram.side(train_matrix(small_pair.target))
-    caplog.set_level("INFO", logger="crossrec.judging")
-    monkeypatch.setattr(judging, "MAX_SIDE", side)
-    names = [contestant.name for contestant in baselines(small_pair.target_only, None)]
-    assert names == ["popularity", "item-knn", "ease"]
-    monkeypatch.setattr(judging, "MAX_SIDE", side - 1)
-    names = [contestant.name for contestant in baselines(small_pair.target_only, None)]
-    assert names == ["popularity", "item-knn"]
-    assert f"no ease: it would invert a matrix of {side} rows" in caplog.text
 
 
 def test_the_oracle_ranks_by_true_utility(small_pair: DomainPair) -> None:

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from crossrec import encoding
+from crossrec.baselines import baselines, tune
 from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, part
 from crossrec.data import prepared
@@ -30,7 +31,6 @@ from crossrec.data.storage import DOMAINS, read_items, read_reviews
 from crossrec.encoders.language_model import LanguageModel
 from crossrec.encoding import encode_items, pretrain_encoder
 from crossrec.evaluation.ratings import TrainMeans
-from crossrec.judging import baselines
 from crossrec.learning import Learning
 from crossrec.settings import Settings
 from crossrec.staging import Staging
@@ -222,7 +222,8 @@ def trained(settings: Settings) -> dict[str, Any]:
         name: [load_file(file) for file in sorted(folder.glob("*.safetensors"))]
         for name, folder in folders.items()
     }
-    for contestant in baselines(pair.target_only, settings.rating_scale):
+    tuned = tune(pair.target_only)
+    for contestant in baselines(pair.target_only, settings.rating_scale, tuned):
         assert contestant.ratings is not None
         valid = pair.target_only.valid
         found[contestant.name] = contestant.ratings(valid, torch.zeros(len(valid.truth_items)))
