@@ -9,8 +9,11 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
+from rich.text import Text
 
 from crossrec.errors import UserError
+from crossrec.evaluation.leaderboard import leaderboard
+from crossrec.evaluation.leaderboard_tables import leaderboard_markdown, leaderboard_terminal
 from crossrec.evaluation.results import read_comparisons, read_results, read_values
 from crossrec.evaluation.summary import Results
 from crossrec.evaluation.sweep_tables import sweep_markdown, sweep_terminal
@@ -47,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_run_report(runs[0], output)
             Console().print(terminal(*_results(runs[0])))
         else:
-            settings, _ = _write_sweep(runs, output)
+            settings, methods, _ = _write_sweep(runs, output)
             Console().print(sweep_terminal(settings))
+            if not methods.is_empty():
+                Console().print(Text(), leaderboard_terminal(methods))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -107,15 +112,16 @@ def write_run_report(folder: Path, output: Path | None = None) -> list[Path]:
 
 
 def write_sweep_report(folder: Path, output: Path | None = None) -> list[Path]:
-    """Write runs.csv, settings.csv, settings.md and plots of all runs inside; returns the plots.
+    """Write tables and plots of all runs inside; returns the plots.
 
     runs.csv has a row for each run, model, user group and metric; settings.csv takes runs that
-    differ in their seed alone together.
+    differ in their seed alone together; leaderboard.csv has a row for each method. The last two
+    stand as tables in settings.md and leaderboard.md.
 
     Raises:
         UserError: there is no run inside, or one has a broken file.
     """
-    return _write_sweep(find_runs([folder]), output or folder / REPORT)[1]
+    return _write_sweep(find_runs([folder]), output or folder / REPORT)[2]
 
 
 def _results(folder: Path) -> tuple[Results, str]:
@@ -126,16 +132,24 @@ def _results(folder: Path) -> tuple[Results, str]:
     return Results(values, read_comparisons(folder / "comparisons.csv"), {}), folder.name
 
 
-def _write_sweep(runs: Sequence[Path], output: Path) -> tuple[pl.DataFrame, list[Path]]:
-    table = runs_table([read_run(folder) for folder in runs])
+def _write_sweep(
+    folders: Sequence[Path], output: Path
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Path]]:
+    runs = [read_run(folder) for folder in folders]
+    table = runs_table(runs)
     settings = over_seeds(table)
+    methods = leaderboard(runs)
     output.mkdir(parents=True, exist_ok=True)
     table.write_csv(output / "runs.csv")
     settings.write_csv(output / "settings.csv")
+    methods.write_csv(output / "leaderboard.csv")
     plots = _sweep_plots(settings, output)
     text = sweep_markdown(settings) + _images(plots)
     (output / "settings.md").write_text(text, encoding="utf-8")
-    return settings, plots
+    if not methods.is_empty():
+        text = leaderboard_markdown(methods)
+        (output / "leaderboard.md").write_text(text, encoding="utf-8")
+    return settings, methods, plots
 
 
 def _sweep_plots(settings: pl.DataFrame, output: Path) -> list[Path]:

@@ -21,6 +21,7 @@ METRIC_ORDER = (
     *("ndcg", "recall", "hit", "mrr", "precision"),
     *("coverage", "novelty", "diversity", "rmse", "mae", "like_accuracy"),
 )
+LOWER_IS_BETTER = ("rmse", "mae")
 VALUE_SCHEMA: dict[str, type[pl.DataType]] = {
     "model": pl.String,
     "users": pl.String,
@@ -79,7 +80,7 @@ class Results:
             if any(not f["user_id"].equals(frames[models[0]]["user_id"]) for f in frames.values()):
                 raise ValueError(f"the models were not asked about the same {users} users")
             sizes[users] = len(frames[models[0]])
-            columns = {m: _by_user(frame) for m, frame in frames.items()}
+            columns = {m: by_user(frame) for m, frame in frames.items()}
             for m in models:
                 estimates = {name: mean_interval(v) for name, v in columns[m].items()}
                 estimates |= {
@@ -128,7 +129,7 @@ def metric_order(name: str) -> tuple[int, int, str]:
     return int(k) if k else 1 << 30, place, base
 
 
-def _by_user(frame: pl.DataFrame) -> dict[str, np.ndarray]:
+def by_user(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     """Per-user values of each metric that is, or can be written as, a mean over users; (U,)."""
     values = {name: frame[name].to_numpy() for name in frame.columns if "@" in name}
     if "n_ratings" in frame.columns and frame["n_ratings"].null_count() == 0:
