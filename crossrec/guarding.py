@@ -21,6 +21,7 @@ CODE = (*TRAINING_CODE, *OWN_CODE)
 
 
 def guard(
+    stage: str,
     staging: Staging,
     contestants: Sequence[Contestant],
     target: Domain,
@@ -33,6 +34,7 @@ def guard(
     whose ratings are nearest, for a sum of standardized scores is no rating.
 
     Args:
+        stage: name of the stage.
         contestants: the rows of the table so far, baselines included.
         target: whose validation queries are asked.
         reads: what the contestants depend on, for the artifact's key.
@@ -62,7 +64,7 @@ def guard(
         }
         (folder / "training.json").write_text(json.dumps(account, indent=1) + "\n")
 
-    folder = staging.stage("guard", CODE, {"names": names, **reads}, make)
+    folder = staging.stage(stage, CODE, {"names": names, **reads}, make)
     account = account_of(folder)
     said = ", ".join(
         f"{name} {weight:.2f}" for name, weight in account["weights"].items() if weight

@@ -28,6 +28,8 @@ from crossrec.transfer.pair_model import PairModel
 
 log = logging.getLogger(__name__)
 TRANSFERRED = "transferred"  # the row that the run is made for
+TARGET_MIX = "target-mix"
+SINGLE_DOMAIN = ("popularity", "item-knn", "ease", "scratch")  # rows that know the target alone
 
 
 def main_job(settings: Settings) -> "Outcome":
@@ -141,12 +143,23 @@ class Contest:
         self.contestants.append(trained(name, ranker, self.rates, self.settings.rating_scale))
 
     def guard(self, staging: Staging, reads: dict[str, str]) -> Path:
-        """Mix all rows so far into the transferred one."""
-        members: Sequence[Contestant] = list(self.contestants)
-        target = self.pair.target
-        artifact = guard(staging, members, target, reads, self.rates)
-        scale = self.settings.rating_scale
-        self.contestants.append(guarded(TRANSFERRED, artifact, members, target, scale))
+        """Mix all rows so far into the transferred one.
+
+        What rows that know the target alone come to, mixed alike, stands beside it: more than that
+        is owed to the source and not to mixing.
+        """
+        everyone = list(self.contestants)
+        single = [contestant for contestant in everyone if contestant.name in SINGLE_DOMAIN]
+        self._mix(TARGET_MIX, staging, single, {"scratch": reads["scratch"]})
+        return self._mix(TRANSFERRED, staging, everyone, reads)
+
+    def _mix(
+        self, name: str, staging: Staging, members: Sequence[Contestant], reads: dict[str, str]
+    ) -> Path:
+        target, scale = self.pair.target, self.settings.rating_scale
+        stage = "guard" if name == TRANSFERRED else name
+        artifact = guard(stage, staging, members, target, reads, self.rates)
+        self.contestants.append(guarded(name, artifact, members, target, scale))
         return artifact
 
     @property

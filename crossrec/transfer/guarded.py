@@ -13,7 +13,8 @@ class Guarded:
     Scratch and the baselines of the table always take part, so where nothing can be carried the
     mixture falls back on what the target alone can do; where a method carries something, it gets
     weight (`evaluation.mixing`: greedy selection, Caruana et al., ICML 2004). Methods whose overlap
-    the pair lacks are left out. Every method has a row of its own in the table.
+    the pair lacks are left out. Every method has a row of its own in the table, and so has the
+    mixture of what knows the target alone (`target-mix`): more than that is owed to the source.
 
     Args:
         candidates: transfer methods by name, each with the settings in which it differs from its

@@ -36,11 +36,15 @@ def test_every_candidate_has_a_row_and_validation_chose_the_weights(
     ran = command(*tiny, *run_folder(tmp_path), *guard)
     assert ran.code == 0, ran.err
     members = {"popularity", "item-knn", "ease", "scratch", "zero-shot", "finetune", "l2_sp", "cmf"}
-    assert set(values(tmp_path)) == members | {"transferred", "oracle"}
+    assert set(values(tmp_path)) == members | {"target-mix", "transferred", "oracle"}
     chosen = account(tmp_path)
     assert set(chosen["weights"]) == members
     assert sum(chosen["weights"].values()) == pytest.approx(1.0)
     assert chosen["best"] >= max(chosen["alone"].values())
+    (file,) = (tmp_path / "artifacts").glob("target-mix-*/training.json")
+    single = json.loads(file.read_text())
+    assert set(single["weights"]) == {"popularity", "item-knn", "ease", "scratch"}
+    assert single["best"] >= max(single["alone"].values())
 
 
 def test_a_single_choice_is_that_model_itself(
