@@ -13,6 +13,7 @@ from torch import Tensor
 from crossrec.data.domain import Domain
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import rank
+from crossrec.lineage import code_behind
 from crossrec.models.ease import EASE, Gram
 from crossrec.models.item_knn import ItemKNN
 from crossrec.models.popularity import Popularity
@@ -39,7 +40,6 @@ L2 = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 METRIC = "ndcg@10"
 MAX_QUERIES = 10_000  # validation queries that choose
 MAX_SIDE = 8_000  # of the matrix that EASE inverts: 0.5 GB, and some 20 seconds for each l2
-CODE = ("data", "models", "evaluation/ranking.py", "evaluation/metrics.py")
 
 
 def tune_baselines(staging: Staging, data: Path, target: Domain) -> Tuned:
@@ -52,7 +52,7 @@ def tune_baselines(staging: Staging, data: Path, target: Domain) -> Tuned:
     def make(folder: Path) -> None:
         (folder / "settings.json").write_text(json.dumps(tune(target), indent=1) + "\n")
 
-    code = (*CODE, "baselines.py", "scoring.py")
+    code = code_behind("crossrec.baselines")
     folder = staging.stage("baselines", code, {"data": data.name}, make)
     tuned: Tuned = json.loads((folder / "settings.json").read_text())
     for name, settings in tuned.items():

@@ -11,13 +11,12 @@ import numpy as np
 from crossrec.data.domain import Domain
 from crossrec.evaluation.mixing import choose_weights
 from crossrec.evaluation.ranking import rank
-from crossrec.learning import TRAINING_CODE, account_of
+from crossrec.learning import account_of
+from crossrec.lineage import code_behind
 from crossrec.scoring import Contestant, Mixture, calibrated
 from crossrec.staging import Staging
 
 log = logging.getLogger(__name__)
-OWN_CODE = ("guarding.py", "baselines.py", "judging.py", "scoring.py", "evaluation/mixing.py")
-CODE = (*TRAINING_CODE, *OWN_CODE)
 
 
 def guard(
@@ -64,7 +63,8 @@ def guard(
         }
         (folder / "training.json").write_text(json.dumps(account, indent=1) + "\n")
 
-    folder = staging.stage(stage, CODE, {"names": names, **reads}, make)
+    code = code_behind("crossrec.guarding", "crossrec.baselines")
+    folder = staging.stage(stage, code, {"names": names, **reads}, make)
     account = account_of(folder)
     said = ", ".join(
         f"{name} {weight:.2f}" for name, weight in account["weights"].items() if weight

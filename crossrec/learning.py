@@ -11,6 +11,7 @@ from torch import Tensor
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.encoders.content import Content
+from crossrec.lineage import code_behind
 from crossrec.models.interface import Recommender
 from crossrec.scoring import Single, of_model, of_pair_model
 from crossrec.settings import Part, Settings
@@ -23,9 +24,15 @@ from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.pair_model import PairModel
 
 log = logging.getLogger(__name__)
+# Modules behind every training; those of its components come besides.
+TRAINING = (
+    "crossrec.data.prepared",
+    "crossrec.training.fitting",
+    "crossrec.training.pair_training",
+    "crossrec.training.importance",
+)
 # How a run is shown is no input of what it makes.
 SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
-TRAINING_CODE = ("data", "models", "transfer", "training", "evaluation/ranking.py", "losses.py")
 
 
 class Learning:
@@ -57,7 +64,7 @@ class Learning:
             )
             save_weights(folder, model, account)
 
-        return self._stage("source", {}, make)
+        return self._stage("source", [self.settings.model], {}, make)
 
     def train(self, name: str, method: Part, source: Path | None) -> Path:
         """A model of the target, with a transfer method.
@@ -79,7 +86,8 @@ class Learning:
             else:
                 self._train_target(folder, name, method, source)
 
-        return self._stage(name, reads, make)
+        parts = [method] if brings_network else [method, self.settings.model]
+        return self._stage(name, parts, reads, make)
 
     def _train_target(self, folder: Path, name: str, method: Part, source: Path | None) -> None:
         """The same recommender as in the source on the target domain: W."""
@@ -162,8 +170,18 @@ class Learning:
         model.to(device_of(s))
         return fisher(model, self.pair.source, s.objective.make(), n_cases, s.seed)
 
-    def _stage(self, name: str, reads: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    def _stage(
+        self, name: str, parts: list[Part], reads: dict[str, Any], make: Callable[[Path], None]
+    ) -> Path:
+        """Train unless it is there.
+
+        Args:
+            parts: components whose code the result depends on, besides the objective's.
+            reads: inputs besides those of every training.
+        """
         s = self.settings
+        components = [part.config["_target_"] for part in (*parts, s.objective)]
+        code = code_behind(*TRAINING, *(target.rpartition(".")[0] for target in components))
         inputs = {
             "data": self.data.name,
             "content": self.content.artifact,
@@ -174,7 +192,7 @@ class Learning:
             "seed": s.seed,
             **reads,
         }
-        folder = self.staging.stage(name, TRAINING_CODE, inputs, make)
+        folder = self.staging.stage(name, code, inputs, make)
         account = account_of(folder)
         trained = f", epoch {account['best_epoch'] + 1} of {account['epochs']}"
         log.info(

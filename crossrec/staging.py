@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import crossrec
 from crossrec.artifacts import ArtifactStore, code_digest
+from crossrec.lineage import PACKAGE
 
 log = logging.getLogger(__name__)
-CODE = Path(crossrec.__file__).parent
 
 
 class Staging:
@@ -28,18 +27,22 @@ class Staging:
         self.used: dict[str, str] = {}
 
     def stage(
-        self, name: str, code: tuple[str, ...], inputs: dict[str, Any], make: Callable[[Path], None]
+        self,
+        name: str,
+        code: tuple[str | Path, ...],
+        inputs: dict[str, Any],
+        make: Callable[[Path], None],
     ) -> Path:
         """The folder of a stage's artifact.
 
         Args:
             name: of the stage.
-            code: the packages and modules of crossrec that make it, as paths below the package.
+            code: what makes it: files, or packages as paths below that of crossrec.
             inputs: plain values that the artifact depends on.
             make: writes it into a folder.
         """
         start = time.monotonic()
-        digest = code_digest(*(CODE / part for part in code))
+        digest = code_digest(*(PACKAGE / part for part in code))
         folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
         self.used[name] = folder.name
         seconds = time.monotonic() - start

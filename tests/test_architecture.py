@@ -51,7 +51,7 @@ LAYERS: list[list[set[str]]] = [
     [{"evaluation"}],
     [{"losses"}, {"data.columns"}, {"folding"}],
 ]
-FOR_ALL = {"errors", "artifacts", ""}  # "" is crossrec itself: its version
+FOR_ALL = {"errors", "artifacts", "lineage", ""}  # "" is crossrec itself: its version
 
 # A package, and the modules that may import it. Hydra is known to the commands (train, sweep and
 # `python -m crossrec.data`) and to the two modules that all commands share: what turns what was

@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 MODELS = {"popularity", "item-knn", "ease", "scratch", "zero-shot", "transferred", "oracle"}
 METRICS = {f"{name}@10" for name in ("recall", "precision", "ndcg", "mrr", "hit")}
 BEYOND = {"coverage@10", "novelty@10", "rmse", "mae", "like_accuracy"}
-STAGES = ("collect", "pretrain", "encode", "source", "scratch", "transfer")
+STAGES = ("collect", "pretrain", "encode", "source", "scratch", "transfer", "baselines")
 
 
 @pytest.fixture(scope="module")
