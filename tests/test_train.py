@@ -54,7 +54,7 @@ def test_what_a_run_leaves_and_what_the_next_one_repeats(
     results = pl.read_csv(run / "results.csv")
     assert results.columns == ["model", "users", "metric", "value", "low", "high"]
     assert set(results["model"]) == MODELS
-    assert set(results["users"]) == {"all", "warm", "cold"}
+    assert set(results["users"]) == {"all", "cold", "warm", "shared", "target-only"}
     wanted = METRICS | {name.replace("10", "5") for name in METRICS} | BEYOND
     assert set(results["metric"]) >= wanted | {"diversity@10", "diversity@5"}
     assert (results["low"] <= results["value"]).all()
