@@ -100,6 +100,7 @@ RULES = {
     "pretraining.head_share": SHARE,
     "pretraining.warmup_share": SHARE,
     "pretraining.trainable_layers": perhaps(whole(0)),
+    "pretraining.lora_rank": perhaps(whole(1)),
     "pretraining.mask_share": number(0, 1, ends=False),
     "pretraining.held_out_share": number(0, 1, ends=False),
     "pretraining.max_held_out": whole(1),

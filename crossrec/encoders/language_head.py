@@ -71,16 +71,26 @@ def freeze_lower_layers(network: PreTrainedModel, trainable_layers: int) -> None
     Raises:
         UserError: if the body has fewer layers.
     """
-    n_layers, body = network.config.num_hidden_layers, network.base_model
+    layers = last_layers(network, trainable_layers)
+    network.base_model.requires_grad_(False)
+    for layer in layers.values():
+        layer.requires_grad_(True)
+
+
+def last_layers(network: PreTrainedModel, trainable_layers: int) -> dict[str, nn.Module]:
+    """Name within the body -> layer, of the body's last `trainable_layers` layers.
+
+    Raises:
+        UserError: if the body has fewer layers.
+    """
+    n_layers = network.config.num_hidden_layers
     if not 0 <= trainable_layers <= n_layers:
         raise UserError(
             f"pretraining.trainable_layers={trainable_layers}: this model has {n_layers} layers"
         )
-    layers = next(
-        module
-        for module in body.modules()
+    stack, layers = next(
+        (name, module)
+        for name, module in network.base_model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == n_layers
     )
-    body.requires_grad_(False)
-    for layer in layers[n_layers - trainable_layers :]:
-        layer.requires_grad_(True)
+    return {f"{stack}.{n}": layers[n] for n in range(n_layers - trainable_layers, n_layers)}

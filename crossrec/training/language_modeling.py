@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from crossrec.encoders.encode import pool
 from crossrec.encoders.language_head import freeze_lower_layers
+from crossrec.encoders.low_rank import add_low_rank
 from crossrec.encoders.token_batches import NO_TARGET, Batch
 
 
@@ -49,6 +50,8 @@ class LanguageModelPretraining(lightning.LightningModule):
         warmup_steps: steps over which a learning rate rises.
         total_steps: optimizer steps of the whole run.
         trainable_layers: see `freeze_lower_layers`; None lets the whole body learn.
+        lora_rank: see `add_low_rank`; None lets the body's weights themselves learn.
+        seed: of the low-rank differences.
         masked: whether targets stand in for masked tokens, or follow (causal).
         pooling: "mean", "cls" or "last", how texts' vectors are made.
         meaning_weight: of the second term, >= 0.
@@ -64,6 +67,8 @@ class LanguageModelPretraining(lightning.LightningModule):
         warmup_steps: int,
         total_steps: int,
         trainable_layers: int | None,
+        lora_rank: int | None,
+        seed: int,
         masked: bool,
         pooling: str,
         meaning_weight: float,
@@ -80,11 +85,14 @@ class LanguageModelPretraining(lightning.LightningModule):
         self.pooling = pooling
         self.meaning_weight = meaning_weight
         self.origin = copy.deepcopy(network.base_model) if meaning_weight else None
+        self.lora_rank = lora_rank
         self.tokens_seen = 0
         self.measures: dict[str, float | None] = {}
         if self.origin is not None:
             self.origin.requires_grad_(False)
-        if trainable_layers is not None:
+        if lora_rank is not None:
+            add_low_rank(network, lora_rank, trainable_layers, seed)
+        elif trainable_layers is not None:
             freeze_lower_layers(network, trainable_layers)
         in_body = {id(parameter) for parameter in network.base_model.parameters()}
         learning = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from crossrec.encoders.encode import length_buckets, tokenize
 from crossrec.encoders.language_head import objective_of, open_with_head
 from crossrec.encoders.language_model import open_body, open_tokenizer
+from crossrec.encoders.low_rank import merge_low_rank
 from crossrec.encoders.quiet import quiet
 from crossrec.encoders.token_batches import TokenBatches, plan_batches
 from crossrec.errors import UserError
@@ -36,6 +37,7 @@ def pretrain(
     head_share: float = 0.3,
     warmup_share: float = 0.1,
     trainable_layers: int | None = None,
+    lora_rank: int | None = None,
     pooling: str = "mean",
     meaning_weight: float = 20.0,
     mask_share: float = 0.15,
@@ -59,13 +61,15 @@ def pretrain(
             gradients do not spoil the body; without such a head there are no such steps.
         warmup_share: share of the steps in which a learning rate rises; a cosine follows.
         trainable_layers: only the last so many layers of the body learn; None for all of it.
+        lora_rank: r, to learn differences of rank r of the body's linear maps and a fresh head,
+            and nothing else (see `add_low_rank`); None to learn the weights themselves.
         pooling: how texts' vectors are made, "mean", "cls" or "last".
         meaning_weight: weight of keeping these vectors near the ones of `model_folder`; 0 is
             language modeling alone, which makes a sentence encoder worse at similarity.
         mask_share: share of tokens to predict in masked modeling.
         held_out_share: share of the texts that are never trained on and measure perplexity.
         max_held_out: most texts held out.
-        seed: of held-out texts, order, masks and a fresh head.
+        seed: of held-out texts, order, masks, a fresh head and low-rank differences.
 
     Returns:
         perplexity and accuracy of the held-out targets (fixed masks) `_before` training, `_head`
@@ -73,7 +77,8 @@ def pretrain(
         n_texts, n_held_out, steps, tokens (trained, without padding), seconds.
 
     Raises:
-        UserError: if there are too few texts, or the architecture cannot serve the objective.
+        UserError: if there are too few texts, or the architecture cannot serve the objective or
+            has no such layers.
         ValueError: if trainer.max_steps does not bound the run.
     """
     if trainer.max_steps < 1:
@@ -93,6 +98,8 @@ def pretrain(
     plan = length_buckets([len(ids) for ids in held_out_tokens], batch_tokens)
     fixed = TokenBatches(held_out_tokens, plan, tokenizer, share, seed)
 
+    if lora_rank is not None and not fresh_head:
+        network.requires_grad_(False)  # a published head rests as all published weights do
     module = LanguageModelPretraining(
         network,
         held_out=[fixed[number] for number in range(len(fixed))],
@@ -102,6 +109,8 @@ def pretrain(
         warmup_steps=round(warmup_share * trainer.max_steps),
         total_steps=trainer.max_steps,
         trainable_layers=trainable_layers,
+        lora_rank=lora_rank,
+        seed=seed,
         masked=objective == "masked",
         pooling=pooling,
         meaning_weight=meaning_weight,
@@ -178,6 +187,8 @@ def save(
     not know (BERT's pooler) are kept as they were.
     """
     network = module.network.float().cpu()
+    if module.lora_rank is not None:
+        merge_low_rank(network)
     with quiet():
         if whole:
             network.save_pretrained(output_folder)
