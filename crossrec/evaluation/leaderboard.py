@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crossrec.evaluation.methods import TUNED, Setting, by_data, chosen_of
+from crossrec.evaluation.methods import SINGLE_DOMAIN, Setting, by_data, chosen_of
 from crossrec.evaluation.significance import Comparison, Estimate, holm, mean_interval, paired_test
-from crossrec.evaluation.summary import BASELINE, GROUPS, LOWER_IS_BETTER, by_user, in_group
+from crossrec.evaluation.summary import GROUPS, LOWER_IS_BETTER, by_user, in_group
 from crossrec.evaluation.sweeps import Run
 
 USER = ("fingerprint", "user_id")
@@ -63,7 +63,7 @@ class _Row:
     @property
     def single(self) -> bool:
         """Whether it knows the target domain alone."""
-        return self.method.partition(" ")[0] in (*TUNED, BASELINE)
+        return self.method.partition(" ")[0] in SINGLE_DOMAIN
 
 
 def leaderboard(runs: Sequence[Run]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from crossrec.evaluation.summary import (
 from crossrec.evaluation.sweeps import Run
 
 TUNED = ("popularity", "item-knn", "ease")  # baselines that validation has tuned in each run
+SINGLE_DOMAIN = (*TUNED, BASELINE)  # rows that know the target alone
 DATA = ("data", "split", "cleaning", "identity")  # configuration that says what is measured on
 
 
@@ -61,7 +62,7 @@ def by_data(runs: Sequence[Run]) -> dict[str, dict[str, list[Setting]]]:
             name, options = _named(row, run, asked, several_models)
             setting = methods.setdefault(name, {}).setdefault(options, Setting(options))
             setting.per_user[run.seed] = tables[row]
-            if row not in MODELS and BASELINE in tables:
+            if row not in SINGLE_DOMAIN and BASELINE in tables:
                 setting.scratch[run.seed] = tables[BASELINE]
             for metric, value in record.get("validation", {}).get(row, {}).items():
                 setting.validation[run.seed] = metric, value

@@ -73,7 +73,7 @@ def board(folder: Path, **where: str) -> dict[str, dict]:
 
 
 def test_validation_chooses_the_setting_and_test_does_not(tmp_path):
-    rows = {"popularity": [0.1, 0.2], "scratch": [0.2, 0.2]}
+    rows = {"popularity": [0.1, 0.2], "scratch": [0.2, 0.2], "zero-shot": [0.1, 0.1]}
     better = ["transfer.rank=1"], {"transferred": 0.3}, [0.2, 0.3]
     worse = ["transfer.rank=2"], {"transferred": 0.2}, [0.9, 0.9]
     for name, (options, validation, values) in {"a": better, "b": worse}.items():
@@ -81,7 +81,8 @@ def test_validation_chooses_the_setting_and_test_does_not(tmp_path):
     row = board(tmp_path)["l2_sp"]
     assert (row["options"], row["settings"]) == ("transfer.rank=1", 2)
     assert row["value"] == pytest.approx(0.25)
-    assert list(board(tmp_path)) == ["popularity", "scratch", "l2_sp"]
+    assert list(board(tmp_path)) == ["popularity", "scratch", "zero-shot", "l2_sp"]
+    assert board(tmp_path)["zero-shot"]["gain_scratch"] == pytest.approx(-0.1)
 
 
 def test_an_error_is_chosen_by_its_lowest_value(tmp_path):
