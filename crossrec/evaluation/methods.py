@@ -101,13 +101,13 @@ def _named(row: str, run: Run, asked: Sequence[str], several_models: bool) -> tu
     """The method that a row of a run's table is, and its options."""
     if row in TUNED:
         return row, ""
-    transfer = [text for text in asked if text.lstrip("+").startswith("transfer")]
+    transfer = [text for text in asked if text.lstrip("+~").startswith("transfer")]
     options = [t for t in asked if t not in transfer and not t.lstrip("+").startswith(DATA)]
     if row in MODELS:  # scratch, zero-shot: of each model one
         model = run.config.get("model._target_", "").rpartition(".")[2]
         return f"{row} {model}" if several_models else row, " ".join(options)
     if row != CANDIDATE:  # of a guard
-        own = f"transfer.candidates.{row}"
+        own = f"transfer.candidates.{row}."
         return row, " ".join([*options, *(t for t in transfer if t.lstrip("+").startswith(own))])
     options += [text for text in transfer if not text.startswith("transfer=")]
     for key, value in (("lambda", run.lambda_), ("mu", run.mu)):

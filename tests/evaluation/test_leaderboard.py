@@ -186,6 +186,17 @@ def test_rows_of_a_guard_are_methods_and_data_sets_stand_apart(tmp_path):
     assert "| cmf | 1 | .3000±1.2706 | +50.0%* | +50.0%* |" in text
 
 
+def test_a_row_of_a_guard_tells_its_own_options_alone(tmp_path):
+    rows = {"scratch": [0.1, 0.3], "cmf": [0.2, 0.4], "transferred": [0.3, 0.3]}
+    guard = ["~transfer.candidates.l2_sp", "+transfer.candidates.cmf.alpha=0.5", "seed=0"]
+    make(tmp_path / "a", rows, {}, [*guard, "+transfer.candidates.ewc={}"], transfer="guarded")
+    make(tmp_path / "b", {"scratch": [0.1, 0.3], "transferred": [0.2, 0.3]}, {}, transfer="lora")
+    found = board(tmp_path)
+    assert found["cmf"]["options"] == "+transfer.candidates.cmf.alpha=0.5"
+    assert found["scratch"]["options"] == ""
+    assert "~transfer.candidates.l2_sp" in found["guarded"]["options"]
+
+
 def test_the_command_writes_it(tmp_path, capsys):
     for seed in (0, 1):
         rows = {"scratch": [0.1, 0.3], "transferred": [0.3, 0.4]}
