@@ -50,7 +50,7 @@ def test_score_by_hand(users_pair: DomainPair) -> None:
     model = built(users_pair)
     user, item = 3, 5
     with torch.no_grad():
-        model.user_bias["target"][user] = 0.5
+        model.user_bias[user] = 0.5
         model.item_bias["target"][item] = 0.25
         model.user_embedding[user] = torch.tensor([1.0, 2.0, 0.0, -1.0])
         model.item_embedding[item] = torch.tensor([3.0, 1.0, 7.0, 2.0])
@@ -64,6 +64,20 @@ def test_a_shared_item_has_one_vector(items_pair: DomainPair) -> None:
     target, source = items_pair.shared_items[0].tolist()
     assert model.ids.rows("source")[source] == model.ids.rows("target")[target]
     assert len(model.item_embedding) == 24 + 18 - 12
+
+
+def test_how_kindly_a_user_rates_is_learned_on_either_side(users_pair: DomainPair) -> None:
+    model = built(users_pair, alpha=0.999999)  # all but the source's loss alone
+    one_batch_loss(model, users_pair, Rating).backward()
+    moved = model.user_bias.grad.squeeze(1).abs() > 1e-4
+    batch = users_pair.source.train_events()[0][:10].unique()
+    assert moved.nonzero().squeeze(1).tolist() == batch.tolist()
+    with torch.no_grad():
+        histories = users_pair.target.train.last(torch.arange(3), 1)
+        before = model.scorer("target")(histories)
+        model.user_bias[histories.users] += 0.5
+        after = model.scorer("target")(histories)
+    torch.testing.assert_close(after, before + 0.5)
 
 
 def test_with_nothing_shared_the_source_does_not_move_the_target(apart_pair: DomainPair) -> None:

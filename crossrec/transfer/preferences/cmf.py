@@ -27,8 +27,9 @@ class CMF(PairModel):
 
     Section 2 of the paper: alpha * l(X_s, f(U V_s')) + (1 - alpha) * l(X_t, f(U V_t')), where U and
     V share the rows of what stands in both domains. Ridge regularization is the optimizer's weight
-    decay. Each domain has biases of its own, for what is popular here need not be so there. With
-    nothing shared this is two matrix factorizations.
+    decay. A user has one bias, too: who rates kindly here does so there. An item has one for each
+    domain, for what is popular here need not be so there. With nothing shared this is two matrix
+    factorizations.
 
     Args:
         dim: d, length of the vectors.
@@ -47,14 +48,12 @@ class CMF(PairModel):
         self.dim, self.alpha = dim, alpha
 
     def build(self, pair: DomainPair, content: Content) -> None:
-        """Tables of users and items over both domains, and biases for each."""
+        """Tables of users and items over both domains, and item biases for each."""
         self.ids = SharedIds(pair)
         self.user_embedding = nn.Parameter(torch.randn(self.ids.n_users, self.dim) * INITIAL_STD)
         self.item_embedding = nn.Parameter(torch.randn(self.ids.n_items, self.dim) * INITIAL_STD)
+        self.user_bias = nn.Parameter(torch.zeros(self.ids.n_users, 1))
         sides: tuple[Side, ...] = ("source", "target")
-        self.user_bias = nn.ParameterDict(
-            {side: torch.zeros(self.ids.n_users, 1) for side in sides}
-        )
         self.item_bias = nn.ParameterDict(
             {side: torch.zeros(domain_of(pair, side).n_items, 1) for side in sides}
         )
@@ -62,7 +61,7 @@ class CMF(PairModel):
     def vectors(self, side: Side, users: Tensor) -> tuple[Tensor, Tensor]:
         """[p_u, b_u, 1] of the users and [q_i, 1, b_i] of a side's catalog."""
         user, item = self.user_embedding[users], self.item_embedding[self.ids.rows(side)]
-        user_bias, item_bias = self.user_bias[side][users], self.item_bias[side]
+        user_bias, item_bias = self.user_bias[users], self.item_bias[side]
         return (
             torch.cat([user, user_bias, torch.ones_like(user_bias)], dim=1),
             torch.cat([item, torch.ones_like(item_bias), item_bias], dim=1),
