@@ -55,7 +55,7 @@ def test_what_a_run_leaves_and_what_the_next_one_repeats(
     results = pl.read_csv(run / "results.csv")
     assert results.columns == ["model", "users", "metric", "value", "low", "high"]
     assert set(results["model"]) == MODELS
-    assert set(results["users"]) == {"all", "cold", "warm", "shared", "target-only"}
+    assert set(results["users"]) == {"all", "cold", "warm", "shared", "other"}
     wanted = METRICS | {name.replace("10", "5") for name in METRICS} | BEYOND
     assert set(results["metric"]) >= wanted | {"diversity@10", "diversity@5"}
     assert (results["low"] <= results["value"]).all()
@@ -126,7 +126,7 @@ def test_a_setting_repeats_what_it_changes(
     assert {stage for stage, how in said_of_stages(ran.out).items() if how == "made"} == made
     results = pl.read_csv(tmp_path / "run" / "results.csv")
     history = {"cold"} if change == "split.cold_at_most=100" else {"warm", "cold"}
-    users = {"all", "shared", "target-only", *history}
+    users = {"all", "shared", "other", *history}
     assert set(results.drop_nulls("value")["users"]) == users
     if change == "trainer.max_epochs=1":
         assert "epoch 1 of 1" in ran.out

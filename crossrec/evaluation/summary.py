@@ -15,7 +15,7 @@ BASELINE, CANDIDATE = "scratch", "transferred"
 CEILING = "oracle"  # the last row
 MODELS = ("popularity", "item-knn", "ease", BASELINE, "zero-shot")
 """The first rows; others stand between them and the candidate."""
-BY_OVERLAP = ("shared", "target-only")  # users who are in the source, too, and the others
+BY_OVERLAP = ("shared", "other")  # users who are in the source, too, and the others
 GROUPS = ("all", "cold", "warm", *BY_OVERLAP)
 METRIC_ORDER = (
     *("ndcg", "recall", "hit", "mrr", "precision"),

@@ -87,8 +87,8 @@ def test_users_of_both_domains_stand_apart_where_there_are_others():
     asked = panel(4, [True, True, False, False], shared=np.array([True, False, True, False]))
     results = Results.of(asked.evaluate("scratch", ranking([3, 11, 1, 1])), N_ITEMS)
     assert value(results, "scratch", "shared", "ndcg@10") == pytest.approx(1.5 / 2)
-    assert value(results, "scratch", "target-only", "ndcg@10") == 0.5
-    assert results.sizes == {"all": 4, "cold": 2, "warm": 2, "shared": 2, "target-only": 2}
+    assert value(results, "scratch", "other", "ndcg@10") == 0.5
+    assert results.sizes == {"all": 4, "cold": 2, "warm": 2, "shared": 2, "other": 2}
     nobody = panel(4, [True] * 4, shared=np.zeros(4, dtype=bool))
     results = Results.of(nobody.evaluate("scratch", ranking([3, 11, 1, 1])), N_ITEMS)
     assert results.sizes == {"all": 4, "cold": 4}
