@@ -19,7 +19,7 @@ import polars as pl
 
 from crossrec.evaluation.methods import SINGLE_DOMAIN, Setting, by_data, chosen_of
 from crossrec.evaluation.significance import Comparison, Estimate, holm, mean_interval, paired_test
-from crossrec.evaluation.summary import GROUPS, LOWER_IS_BETTER, by_user, in_group
+from crossrec.evaluation.summary import BY_OVERLAP, GROUPS, LOWER_IS_BETTER, by_user, in_group
 from crossrec.evaluation.sweeps import Run
 
 USER = ("fingerprint", "user_id")
@@ -114,7 +114,8 @@ def _columns(tables: dict[int | None, pl.DataFrame], users: str) -> dict[str, li
     found: dict[str, list[pl.DataFrame]] = {}
     for table in tables.values():
         own = table.filter(in_group(users))
-        if not own.is_empty():
+        whole = users in BY_OVERLAP and len(own) == len(table)
+        if not own.is_empty() and not whole:  # where all are shared, or none is, it says nothing
             for metric, values in by_user(own).items():
                 frame = own.select(*USER, pl.Series("value", values))
                 found.setdefault(metric, []).append(frame)

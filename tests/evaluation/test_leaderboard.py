@@ -142,6 +142,15 @@ def test_users_of_different_worlds_are_different_users(tmp_path):
     assert board(tmp_path)["l2_sp"]["p_holm_scratch"] == pytest.approx(test.p)
 
 
+def test_where_nobody_is_shared_there_are_no_groups_by_overlap(tmp_path):
+    make(tmp_path / "a", {"scratch": [0.1, 0.3], "transferred": [0.3, 0.4]}, {})
+    assert board(tmp_path, users="shared").keys() == {"scratch", "l2_sp"}
+    path = tmp_path / "a" / "per_user.parquet"
+    pl.read_parquet(path).with_columns(shared=False).write_parquet(path)
+    assert board(tmp_path, users="other") == board(tmp_path, users="shared") == {}
+    assert board(tmp_path, users="all").keys() == {"scratch", "l2_sp"}
+
+
 def test_holm_corrects_over_the_methods(tmp_path):
     generator = np.random.default_rng(2)
     base = generator.random(50)
