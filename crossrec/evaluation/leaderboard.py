@@ -2,10 +2,10 @@
 
 A method may have run in several settings and with several seeds. Its row is the setting with the
 best mean validation over the seeds that all of its settings have; how many there were to choose
-from is told. Values are means over seeds. Tests pair users, each with their mean over seeds (with
-data that the seed makes, users of different worlds are different users), and Holm's correction runs
-over the methods. One reference is scratch as it ran beside the method, the other the single-domain
-row that is best in the same users' test: chosen in hindsight, so it errs against the methods.
+from is told. Values are means over seeds. Tests pair users, each with their mean over seeds
+(simulated users of different worlds are different users), and Holm's correction runs over the
+methods. One reference is scratch as it ran beside the method, the other the single-domain row that
+is best in the same users' test: chosen in hindsight, so it errs against the methods.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crossrec.evaluation.significance import Comparison, Estimate, holm, mean_in
 from crossrec.evaluation.summary import BY_OVERLAP, GROUPS, LOWER_IS_BETTER, by_user, in_group
 from crossrec.evaluation.sweeps import Run
 
-USER = ("fingerprint", "user_id")
+USER = ("world", "user_id")
 SCHEMA: dict[str, type[pl.DataType]] = {
     "data": pl.String,
     "users": pl.String,
@@ -49,7 +49,7 @@ class _Row:
 
     Attributes:
         method, options, seeds, estimate: as in the table.
-        own: fingerprint, user_id and value: each user's mean over seeds.
+        own: world, user_id and value: each user's mean over seeds.
         scratch: the same of scratch in the same runs; None for scratch itself.
     """
 
@@ -110,7 +110,7 @@ def _values(chosen: dict[str, Setting], users: str) -> dict[str, list[_Row]]:
 
 
 def _columns(tables: dict[int | None, pl.DataFrame], users: str) -> dict[str, list[pl.DataFrame]]:
-    """Metric -> fingerprint, user_id and value of a group's users, a frame a seed."""
+    """Metric -> world, user_id and value of a group's users, a frame a seed."""
     found: dict[str, list[pl.DataFrame]] = {}
     for table in tables.values():
         own = table.filter(in_group(users))

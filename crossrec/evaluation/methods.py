@@ -83,8 +83,10 @@ def _read(run: Run) -> tuple[pl.DataFrame, dict]:
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise UserError(f"{path}: cannot be read ({first}); run it again") from error
-    fingerprint = str(record.get("data_fingerprint", ""))
-    return per_user.with_columns(pl.lit(fingerprint).alias("fingerprint")), record
+    # Real users are the same ones whatever split a seed draws; simulated ones are made by it.
+    simulated = run.config.get("data.simulated") == "True"
+    world = str(record.get("data_fingerprint", "")) if simulated else ""
+    return per_user.with_columns(pl.lit(world).alias("world")), record
 
 
 def _title(run: Run, asked: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ def make(
     metric: str = "ndcg@10",
     model: str = "x.TwoTower",
     transfer: str = "l2_sp",
+    simulated: bool = False,
 ) -> None:
     """A finished run: a value a user for each row of its table."""
     folder.mkdir(parents=True)
@@ -57,7 +58,7 @@ def make(
         "seed": seed,
         "transfer": {"name": transfer, "overrides": list(overrides)},
         "model": {"_target_": model},
-        "data": {"source": "a/home", "target": "b/tools"},
+        "data": {"source": "a/home", "target": "b/tools", "simulated": simulated},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / ".hydra").mkdir()
@@ -132,14 +133,17 @@ def test_users_are_paired_by_their_means_over_seeds(tmp_path):
     assert shared["gain_scratch"] == pytest.approx(gain[:, ::2].mean())
 
 
-def test_users_of_different_worlds_are_different_users(tmp_path):
+@pytest.mark.parametrize("simulated", [True, False])
+def test_simulated_users_of_different_worlds_are_different_users(tmp_path, simulated):
+    """Real ones are the same in every split that a seed draws."""
     generator = np.random.default_rng(1)
     base, own = generator.random((2, 30)), generator.random((2, 30))
     for seed in (0, 1):
         rows = {"scratch": base[seed], "transferred": own[seed]}
-        make(tmp_path / str(seed), rows, {}, seed=seed, fingerprint=str(seed))
-    test = paired_test(own.ravel(), base.ravel())
-    assert board(tmp_path)["l2_sp"]["p_holm_scratch"] == pytest.approx(test.p)
+        where = tmp_path / str(seed)
+        make(where, rows, {}, seed=seed, fingerprint=str(seed), simulated=simulated)
+    pair = (own.ravel(), base.ravel()) if simulated else (own.mean(axis=0), base.mean(axis=0))
+    assert board(tmp_path)["l2_sp"]["p_holm_scratch"] == pytest.approx(paired_test(*pair).p)
 
 
 def test_where_nobody_is_shared_there_are_no_groups_by_overlap(tmp_path):
