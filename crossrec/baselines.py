@@ -59,7 +59,7 @@ def tune_baselines(staging: Staging, data: Path, target: Domain) -> Tuned:
         said = "".join(f" {key}={x:g}" for key, x in settings.items() if key != METRIC)
         log.info("           %s:%s, %s %.4f in validation", name, said, METRIC, settings[METRIC])
     if "ease" not in tuned:
-        log.info("           no ease: it would invert over %s rows", f"{MAX_SIDE:,}")
+        log.info("           no ease: its matrix has over %s rows", f"{MAX_SIDE:,}")
     return tuned
 
 

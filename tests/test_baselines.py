@@ -59,7 +59,10 @@ def test_validation_alone_chooses_the_settings(
 
 
 def test_too_many_items_and_users_leave_ease_out(
-    small_pair: DomainPair, monkeypatch: pytest.MonkeyPatch
+    small_pair: DomainPair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     target = small_pair.target_only
     side = Gram.side(train_matrix(target))
@@ -70,6 +73,9 @@ def test_too_many_items_and_users_leave_ease_out(
     assert list(tuned) == ["popularity", "item-knn"]
     names = [contestant.name for contestant in baselines(target, None, tuned)]
     assert names == ["popularity", "item-knn"]
+    caplog.set_level(logging.INFO, logger="crossrec.baselines")
+    tune_baselines(Staging(tmp_path), tmp_path / "collect-1", target)
+    assert f"no ease: its matrix has over {side - 1} rows" in caplog.text
 
 
 def test_they_are_tuned_once_for_all_runs_on_the_same_data(
