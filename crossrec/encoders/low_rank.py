@@ -60,13 +60,16 @@ def add_low_rank(
         inject_adapter_in_model(config, body)  # which freezes all of the body but A and B
 
 
-def merge_low_rank(network: PreTrainedModel) -> None:
-    """Add (alpha / r) * B A to the adapted maps: the network has its origin's names again."""
+def merge_low_rank(adapted: nn.Module) -> None:
+    """Add (alpha / r) * B A to the adapted maps, whose names are again those of before.
+
+    Args:
+        adapted: the module that peft put A and B into: a language model's body, a recommender.
+    """
     from peft.tuners.lora import LoraLayer
 
-    body = network.base_model
-    adapted = [(n, m) for n, m in body.named_modules() if isinstance(m, LoraLayer)]
-    for name, layer in adapted:
-        layer.merge()
-        body.set_submodule(name, layer.get_base_layer())
-    del body.peft_config
+    for name, layer in list(adapted.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge()
+            adapted.set_submodule(name, layer.get_base_layer())
+    del adapted.peft_config

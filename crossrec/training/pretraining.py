@@ -188,7 +188,7 @@ def save(
     """
     network = module.network.float().cpu()
     if module.lora_rank is not None:
-        merge_low_rank(network)
+        merge_low_rank(network.base_model)
     with quiet():
         if whole:
             network.save_pretrained(output_folder)

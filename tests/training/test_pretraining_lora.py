@@ -162,7 +162,7 @@ def test_the_merged_network_is_the_adapted_one(origins: dict[str, Path], family:
         before = network(ids).logits
         plain = open_with_head(origins[family], "masked" if family == "bert" else "causal", 0)[0]
         assert (before - plain(ids).logits).abs().max() > 0.1  # the adapters do something
-        merge_low_rank(network)
+        merge_low_rank(network.base_model)
         torch.testing.assert_close(network(ids).logits, before, rtol=1e-4, atol=1e-5)
     merged = set(network.base_model.state_dict())
     assert merged == {name for name in names if not name.startswith("pooler.")}
@@ -183,7 +183,7 @@ def test_what_is_merged_by_hand(origins: dict[str, Path], family: str, name: str
     difference = 2.0 * torch.einsum("or,ri->oi", b, a).detach()
     by_hand = origin + (difference.T if family == "gpt2" else difference)
     assert a.shape[0] == b.shape[1] == 3
-    merge_low_rank(network)
+    merge_low_rank(network.base_model)
     found = network.base_model.get_parameter(f"{name}.weight")
     torch.testing.assert_close(found.detach(), by_hand, rtol=1e-5, atol=1e-6)
 
@@ -300,7 +300,7 @@ def adapted_a(origin: Path, seed: int) -> torch.Tensor:
 def test_any_rank_can_be_merged(origins: dict[str, Path], rank: int, layers: int) -> None:
     network = adapted(origins["gpt2"], rank, layers)
     before = weights(origins["gpt2"])
-    merge_low_rank(network)
+    merge_low_rank(network.base_model)
     after = network.base_model.state_dict()
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed == maps("gpt2", (0, 1)[2 - layers :])

@@ -104,11 +104,8 @@ class LoRA(Finetune):
 
     def finish(self, model: nn.Module, anchor: Anchor) -> dict[str, Any]:
         """Add (alpha / r) * B A to the linear layers and take A and B out of the model."""
-        from peft.tuners.lora import LoraLayer
+        # Not above: it knows transformers, which takes seconds to import.
+        from crossrec.encoders.low_rank import merge_low_rank
 
-        adapted = [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLayer)]
-        for name, layer in adapted:
-            layer.merge()
-            model.set_submodule(name, layer.get_base_layer())
-        del model.peft_config
+        merge_low_rank(model)
         return {}
