@@ -42,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="where tables and plots go (default: the folder 'report' in the first folder given)",
     )
+    parser.add_argument(
+        "--against",
+        metavar="ROW",
+        help="the row that the leaderboard of several runs compares all others with, scratch or "
+        "l2_sp say (default: the best row that knows the target alone)",
+    )
     options = parser.parse_args(arguments)
     output = options.output or options.folders[0] / REPORT
     try:
@@ -50,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_run_report(runs[0], output)
             Console().print(terminal(*_results(runs[0])))
         else:
-            settings, methods, _ = _write_sweep(runs, output)
+            settings, methods, _ = _write_sweep(runs, output, options.against)
             Console().print(sweep_terminal(settings))
             if not methods.is_empty():
-                Console().print(Text(), leaderboard_terminal(methods))
+                Console().print(Text(), leaderboard_terminal(methods, options.against))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -133,12 +139,12 @@ def _results(folder: Path) -> tuple[Results, str]:
 
 
 def _write_sweep(
-    folders: Sequence[Path], output: Path
+    folders: Sequence[Path], output: Path, against: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[Path]]:
     runs = [read_run(folder) for folder in folders]
     table = runs_table(runs)
     settings = over_seeds(table)
-    methods = leaderboard(runs)
+    methods = leaderboard(runs, against)
     output.mkdir(parents=True, exist_ok=True)
     table.write_csv(output / "runs.csv")
     settings.write_csv(output / "settings.csv")
@@ -147,7 +153,7 @@ def _write_sweep(
     text = sweep_markdown(settings) + _images(plots)
     (output / "settings.md").write_text(text, encoding="utf-8")
     if not methods.is_empty():
-        text = leaderboard_markdown(methods)
+        text = leaderboard_markdown(methods, against)
         (output / "leaderboard.md").write_text(text, encoding="utf-8")
     return settings, methods, plots
 

@@ -15,6 +15,7 @@ from crossrec.encoders.content import Content
 from crossrec.encoding import encode_items, pretrain_encoder
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
+from crossrec.evaluation.summary import SINGLE_DOMAIN
 from crossrec.guarding import guard, guarded
 from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, validation_of
@@ -29,7 +30,6 @@ from crossrec.transfer.pair_model import PairModel
 log = logging.getLogger(__name__)
 TRANSFERRED = "transferred"  # the row that the run is made for
 TARGET_MIX = "target-mix"
-SINGLE_DOMAIN = ("popularity", "item-knn", "ease", "scratch")  # rows that know the target alone
 
 
 def main_job(settings: Settings) -> "Outcome":

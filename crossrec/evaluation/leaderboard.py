@@ -4,8 +4,9 @@ A method may have run in several settings and with several seeds. Its row is the
 best mean validation over the seeds that all of its settings have; how many there were to choose
 from is told. Values are means over seeds. Tests pair users, each with their mean over seeds
 (simulated users of different worlds are different users), and Holm's correction runs over the
-methods. One reference is scratch as it ran beside the method, the other the single-domain row that
-is best in the same users' test: chosen in hindsight, so it errs against the methods.
+methods. One comparison is with scratch as it ran beside the method, the other with a reference: a
+row that is asked for, else the single-domain row that is best in the same users' test (chosen in
+hindsight, so it errs against the methods).
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crossrec.evaluation.methods import SINGLE_DOMAIN, Setting, by_data, chosen_of
+from crossrec.errors import UserError
+from crossrec.evaluation.methods import Setting, by_data, chosen_of
 from crossrec.evaluation.significance import Comparison, Estimate, holm, mean_interval, paired_test
-from crossrec.evaluation.summary import BY_OVERLAP, GROUPS, LOWER_IS_BETTER, by_user, in_group
+from crossrec.evaluation.summary import (
+    BY_OVERLAP,
+    GROUPS,
+    LOWER_IS_BETTER,
+    SINGLE_DOMAIN,
+    by_user,
+    in_group,
+)
 from crossrec.evaluation.sweeps import Run
 
 USER = ("world", "user_id")
@@ -36,10 +45,10 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "high": pl.Float64,
     **{
         f"{column}_{reference}": pl.Float64
-        for reference in ("scratch", "single")
+        for reference in ("scratch", "reference")
         for column in ("gain", "relative_gain", "p_holm")
     },
-    "single": pl.String,
+    "reference": pl.String,
 }
 
 
@@ -66,25 +75,32 @@ class _Row:
         return self.method.partition(" ")[0] in SINGLE_DOMAIN
 
 
-def leaderboard(runs: Sequence[Run]) -> pl.DataFrame:
+def leaderboard(runs: Sequence[Run], against: str | None = None) -> pl.DataFrame:
     """A row for each data set, user group, metric and method.
 
     Columns: data, users, metric, method, options and settings (those of the chosen one, and how
     many there were), seeds, value, low, high (95% interval over seeds; over users for a single
-    seed), gain, relative_gain and p_holm against scratch and against the best single-domain row,
-    and which row that is. Runs without a per-user table are left out.
+    seed), gain, relative_gain and p_holm against scratch and against the reference, and which row
+    that is. Runs without a per-user table are left out.
+
+    Args:
+        against: the row that is the reference; None for the best single-domain row.
 
     Raises:
-        UserError: a per-user table or a record cannot be read.
+        UserError: a per-user table or a record cannot be read, or no data set has the row.
     """
     table: list[dict] = []
+    names: set[str] = set()
     for title, methods in by_data(runs).items():
+        names |= methods.keys()
         chosen = {name: chosen_of(settings) for name, settings in methods.items()}
         for users in GROUPS:
             for metric, rows in _values(chosen, users).items():
-                for entry in _tested(rows, metric):
+                for entry in _tested(rows, metric, against):
                     settings = len(methods[entry["method"]])
                     table.append({"data": title, "users": users, "settings": settings, **entry})
+    if against is not None and against not in names:
+        raise UserError(f"--against {against}: no such row; there are {', '.join(sorted(names))}")
     return pl.DataFrame(table, SCHEMA)
 
 
@@ -126,15 +142,18 @@ def _over_seeds(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(frames).group_by(USER).agg(pl.col("value").mean())
 
 
-def _tested(rows: Sequence[_Row], metric: str) -> Iterator[dict]:
-    """The rows with gains over scratch and over the best single-domain row."""
+def _tested(rows: Sequence[_Row], metric: str, against: str | None) -> Iterator[dict]:
+    """The rows with gains over scratch and over the reference."""
     sign = -1 if metric.startswith(LOWER_IS_BETTER) else 1
     singles = [row for row in rows if row.single]
     best = max(singles, key=lambda row: sign * row.estimate.value, default=None)
-    methods = [row for row in rows if not row.single]
+    if against is not None:
+        best = next((row for row in rows if row.method == against), None)
+    # A reference that was asked for is compared with everybody, single-domain rows too.
+    methods = [row for row in rows if row is not best and (against or not row.single)]
     tests = {
         "scratch": [_compared(row.own, row.scratch) for row in methods],
-        "single": [_compared(row.own, best.own if best else None) for row in methods],
+        "reference": [_compared(row.own, best.own if best else None) for row in methods],
     }
     corrected = {reference: holm([t.p for t in found]) for reference, found in tests.items()}
     for row in rows:
@@ -145,13 +164,13 @@ def _tested(rows: Sequence[_Row], metric: str) -> Iterator[dict]:
             "seeds": row.seeds,
             **row.estimate._asdict(),
         }
-        if not row.single:
+        if row in methods:
             place = methods.index(row)
             for reference, found in tests.items():
                 entry[f"gain_{reference}"] = found[place].gain
                 entry[f"relative_gain_{reference}"] = found[place].relative_gain
                 entry[f"p_holm_{reference}"] = corrected[reference][place]
-            entry["single"] = best.method if best else None
+            entry["reference"] = best.method if best else None
         yield entry
 
 

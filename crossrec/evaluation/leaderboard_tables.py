@@ -20,12 +20,16 @@ NOTE = (
 )
 
 
-def leaderboard_terminal(table: pl.DataFrame) -> Group:
-    """What `leaderboard` gives, by the headline metric: a table for each data set."""
+def leaderboard_terminal(table: pl.DataFrame, against: str | None) -> Group:
+    """What `leaderboard` gives, by the headline metric: a table for each data set.
+
+    Args:
+        against: the row that was asked for as the reference, if any.
+    """
     parts: list[Table | Text] = [Text(metric_title(headline_metric(table)), style="bold")]
     for data, blocks in _blocks(table):
         shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        for place, name in enumerate(_header(blocks)):
+        for place, name in enumerate(_header(blocks, against)):
             shown.add_column(name, justify="right" if place else "left", overflow="fold")
         for users, rows in blocks:
             shown.add_section()
@@ -36,12 +40,12 @@ def leaderboard_terminal(table: pl.DataFrame) -> Group:
     return Group(*parts, Text(), Text(NOTE, style="dim"))
 
 
-def leaderboard_markdown(table: pl.DataFrame) -> str:
+def leaderboard_markdown(table: pl.DataFrame, against: str | None) -> str:
     """The same for leaderboard.md."""
     lines = [f"# {metric_title(headline_metric(table))}", ""]
     for data, blocks in _blocks(table):
         lines += [f"## {data}", ""]
-        header = _header(blocks)
+        header = _header(blocks, against)
         for users, rows in blocks:
             lines += [f"**{users} users**", "", markdown_line(header)]
             lines += [markdown_line(["---"] + ["---:"] * (len(header) - 1))]
@@ -67,7 +71,7 @@ def _blocks(table: pl.DataFrame) -> Iterator[tuple[str, _Blocks]]:
                     str(row["seeds"]),
                     cell(metric, row["value"], row["low"], row["high"]),
                     _gain(row, "scratch"),
-                    _gain(row, "single"),
+                    _gain(row, "reference"),
                 ]
                 for row in part.iter_rows(named=True)
             ]
@@ -75,8 +79,9 @@ def _blocks(table: pl.DataFrame) -> Iterator[tuple[str, _Blocks]]:
         yield str(data), blocks
 
 
-def _header(blocks: _Blocks) -> list[str]:
-    names = ["method", "options", "seeds", "value", "over scratch", "over best single"]
+def _header(blocks: _Blocks, against: str | None) -> list[str]:
+    reference = f"over {against or 'best single'}"
+    names = ["method", "options", "seeds", "value", "over scratch", reference]
     return names if len(blocks[0][1][0]) == len(names) else [names[0], *names[2:]]
 
 

@@ -16,12 +16,12 @@ from crossrec.evaluation.summary import (
     CEILING,
     LOWER_IS_BETTER,
     MODELS,
+    SINGLE_DOMAIN,
+    TUNED,
     model_order,
 )
 from crossrec.evaluation.sweeps import Run
 
-TUNED = ("popularity", "item-knn", "ease")  # baselines that validation has tuned in each run
-SINGLE_DOMAIN = (*TUNED, BASELINE)  # rows that know the target alone
 DATA = ("data", "split", "cleaning", "identity")  # configuration that says what is measured on
 
 
@@ -51,15 +51,16 @@ def by_data(runs: Sequence[Run]) -> dict[str, dict[str, list[Setting]]]:
     common = set.intersection(*(set(run.overrides) for run in runs))
     several_models = len({run.config.get("model._target_") for run in runs}) > 1
     found: dict[str, dict[str, dict[str, Setting]]] = {}
-    for run in runs:
-        if not (run.folder / "per_user.parquet").exists():
-            continue
-        per_user, record = _read(run)
+    read = [(run, *_read(run)) for run in runs if (run.folder / "per_user.parquet").exists()]
+    several_metrics = len({_monitor(record) for _, _, record in read}) > 1
+    for run, per_user, record in read:
         asked = [text for text in run.overrides if text not in common]
         methods = found.setdefault(_title(run, asked), {})
         tables = {str(name): table for (name,), table in per_user.group_by("model")}
         for row in sorted(tables.keys() - {CEILING}, key=model_order):
             name, options = _named(row, run, asked, several_models)
+            if several_metrics and row not in TUNED:  # an error and a ranking cannot be compared
+                name += f" by {_monitor(record)}"
             setting = methods.setdefault(name, {}).setdefault(options, Setting(options))
             setting.per_user[run.seed] = tables[row]
             if row not in SINGLE_DOMAIN and BASELINE in tables:
@@ -87,6 +88,11 @@ def _read(run: Run) -> tuple[pl.DataFrame, dict]:
     simulated = run.config.get("data.simulated") == "True"
     world = str(record.get("data_fingerprint", "")) if simulated else ""
     return per_user.with_columns(pl.lit(world).alias("world")), record
+
+
+def _monitor(record: dict) -> str | None:
+    """The validation metric that chose the weights of a run's models."""
+    return next(iter(record.get("validation", {}).get(BASELINE, {})), None)
 
 
 def _title(run: Run, asked: Sequence[str]) -> str:

@@ -13,7 +13,9 @@ from crossrec.evaluation.significance import holm, linearized, mean_interval, pa
 
 BASELINE, CANDIDATE = "scratch", "transferred"
 CEILING = "oracle"  # the last row
-MODELS = ("popularity", "item-knn", "ease", BASELINE, "zero-shot")
+TUNED = ("popularity", "item-knn", "ease")  # baselines whose settings validation chooses
+SINGLE_DOMAIN = (*TUNED, BASELINE)  # rows that know the target alone
+MODELS = (*SINGLE_DOMAIN, "zero-shot")
 """The first rows; others stand between them and the candidate."""
 BY_OVERLAP = ("shared", "other")  # users who are in the source, too, and the others
 GROUPS = ("all", "cold", "warm", *BY_OVERLAP)

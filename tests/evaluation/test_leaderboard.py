@@ -99,8 +99,8 @@ def test_an_error_is_chosen_by_its_lowest_value(tmp_path):
         frame.drop("rmse").write_parquet(path)
     rows = board(tmp_path, metric="rmse")
     assert rows["l2_sp"]["options"] == "transfer.rank=b"
-    assert rows["l2_sp"]["single"] == "popularity"
-    assert rows["l2_sp"]["gain_single"] == pytest.approx(0.0)
+    assert rows["l2_sp"]["reference"] == "popularity"
+    assert rows["l2_sp"]["gain_reference"] == pytest.approx(0.0)
 
 
 def test_settings_are_compared_by_the_seeds_that_all_have(tmp_path):
@@ -180,8 +180,8 @@ def test_every_model_has_its_scratch_and_the_best_single_row_is_that_of_the_grou
     assert list(rows) == ["ease", "scratch MF", "l2_sp", "scratch SASRec"]
     assert rows["l2_sp"]["options"] == "model=SASRec"
     assert rows["l2_sp"]["gain_scratch"] == pytest.approx(0.1)  # that of the same run
-    assert rows["l2_sp"]["single"] == "scratch MF"
-    assert board(tmp_path, users="shared")["l2_sp"]["single"] == "scratch SASRec"
+    assert rows["l2_sp"]["reference"] == "scratch MF"
+    assert board(tmp_path, users="shared")["l2_sp"]["reference"] == "scratch SASRec"
 
 
 def test_rows_of_a_guard_are_methods_and_data_sets_stand_apart(tmp_path):
@@ -195,7 +195,7 @@ def test_rows_of_a_guard_are_methods_and_data_sets_stand_apart(tmp_path):
     one = table.filter(data=titles[0], users="all")
     assert one["method"].to_list() == ["scratch", "cmf", "guarded"]
     assert one["options"].to_list() == ["", "", ""]  # what all runs have is not told
-    text = leaderboard_markdown(table)
+    text = leaderboard_markdown(table, None)
     assert "| cmf | 1 | .3000±1.2706 | +50.0%* | +50.0%* |" in text
 
 
@@ -208,6 +208,44 @@ def test_a_row_of_a_guard_tells_its_own_options_alone(tmp_path):
     assert found["cmf"]["options"] == "+transfer.candidates.cmf.alpha=0.5"
     assert found["scratch"]["options"] == ""
     assert "~transfer.candidates.l2_sp" in found["guarded"]["options"]
+
+
+def test_a_reference_that_is_asked_for(tmp_path, capsys):
+    """All others are compared with it, and Holm's correction runs over them."""
+    generator = np.random.default_rng(3)
+    base = generator.random(50)
+    rows = {"ease": base - 0.1, "scratch": base + generator.normal(0.02, 0.1, 50)}
+    rows |= {"cmf": base + generator.normal(0.03, 0.1, 50), "transferred": base}
+    for name in "ab":
+        make(tmp_path / name, rows, {}, seed=ord(name))
+    runs = [read_run(run) for run in find_runs([tmp_path])]
+    table = leaderboard(runs, "l2_sp").filter(users="all", metric="ndcg@10")
+    found = {row["method"]: row for row in table.iter_rows(named=True)}
+    p = {name: paired_test(rows[name], base).p for name in ("ease", "scratch", "cmf")}
+    assert found["ease"]["p_holm_reference"] == pytest.approx(3 * p["ease"], abs=1e-12)
+    low, high = sorted(p[name] for name in ("scratch", "cmf"))
+    expected = {min(1.0, 2 * low), max(min(1.0, 2 * low), high)}
+    corrected = {found[name]["p_holm_reference"] for name in ("scratch", "cmf")}
+    assert sorted(corrected) == pytest.approx(sorted(expected))
+    assert found["l2_sp"]["p_holm_reference"] is None
+    assert main([str(tmp_path), "--against", "cmf"]) == 0
+    assert "over cmf" in capsys.readouterr().out
+    assert main([str(tmp_path), "--against", "cnf"]) == 1
+    assert "--against cnf: no such row; there are cmf, ease" in capsys.readouterr().err
+
+
+def test_errors_and_rankings_do_not_compete(tmp_path):
+    """Validation RMSE and validation NDCG say nothing of each other."""
+    rows = {"scratch": [0.1, 0.3], "transferred": [0.3, 0.3]}
+    reached = {"scratch": 0.9, "transferred": 0.9}
+    make(tmp_path / "a", rows, reached, ["objective=softmax"])
+    make(tmp_path / "b", rows, reached, ["objective=rating"])
+    record = json.loads((tmp_path / "b" / "record.json").read_text())
+    record["validation"] = {row: {"rmse": 0.9} for row in reached}
+    (tmp_path / "b" / "record.json").write_text(json.dumps(record))
+    names = ["scratch by ndcg@10", "l2_sp by ndcg@10", "scratch by rmse", "l2_sp by rmse"]
+    assert list(board(tmp_path)) == names
+    assert board(tmp_path)["l2_sp by rmse"]["reference"].startswith("scratch")
 
 
 def test_the_command_writes_it(tmp_path, capsys):
