@@ -45,14 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--against",
         metavar="ROW",
-        help="the row that the leaderboard of several runs compares all others with, scratch or "
-        "l2_sp say (default: the best row that knows the target alone)",
+        help="the row that the leaderboard compares all others with, scratch or l2_sp say "
+        "(default: the best row that knows the target alone)",
     )
     options = parser.parse_args(arguments)
     output = options.output or options.folders[0] / REPORT
     try:
         runs = find_runs(options.folders)
-        if len(runs) == 1:
+        if len(runs) == 1 and options.against is None:
             write_run_report(runs[0], output)
             Console().print(terminal(*_results(runs[0])))
         else:

@@ -230,6 +230,8 @@ def test_a_reference_that_is_asked_for(tmp_path, capsys):
     assert found["l2_sp"]["p_holm_reference"] is None
     assert main([str(tmp_path), "--against", "cmf"]) == 0
     assert "over cmf" in capsys.readouterr().out
+    assert main([str(tmp_path / "a"), "--against", "cmf"]) == 0  # of a single run, too
+    assert "over cmf" in capsys.readouterr().out
     assert main([str(tmp_path), "--against", "cnf"]) == 1
     assert "--against cnf: no such row; there are cmf, ease" in capsys.readouterr().err
 
