@@ -9,20 +9,24 @@ guard() { # NAME OVERRIDES...
     python -m crossrec.train -m transfer=guarded pretraining=off trainer.enable_progress_bar=false \
         recommend.top_n=1 "paths.data=$out/data" "paths.artifacts=$out/artifacts" \
         "hydra.sweep.dir=$out/$1" "${@:2}"
+    python -m crossrec.report "$out/$1"
+    python -m crossrec.report "$out/$1" --against target-mix --output "$out/$1/over_target_mix"
 }
 guard marketplace +experiment=home_to_electronics data.relatedness=0,0.7 \
     '+transfer.candidates.cmf={}' '+transfer.candidates.joint_knn={}' \
     '+transfer.candidates.ewc={}' '+transfer.candidates.lora={}'
 # The Amazon pairs with ids alone, SASRec, and the point of lambda and mu that validation chose on
 # the second pair at seed 0 (see ../lambda_mu).
-real_pair() { # NAME SOURCE TARGET
-    guard "$1" +experiment=table_pair encoder=none model=sasrec seed=0,1,2,3,4 \
+real_pair() { # NAME SOURCE TARGET SEEDS
+    guard "$1" +experiment=table_pair encoder=none model=sasrec "seed=$4" \
         "data.source=$real/$2" "data.target=$real/$3" '+transfer.candidates.joint_knn={}' \
         +transfer.candidates.l2_sp.lambda=10 +transfer.candidates.l2_sp.mu=0.5
 }
-real_pair office amazon_office_industrial/industrial amazon_office_industrial/office
-real_pair electronics amazon_home_electronics/home_kitchen amazon_home_electronics/electronics
-real_pair beauty amazon_home_electronics/beauty amazon_home_electronics/electronics
+real_pair office amazon_office_industrial/industrial amazon_office_industrial/office 0,1,2,3,4
+real_pair electronics amazon_home_electronics/home_kitchen amazon_home_electronics/electronics \
+    0,1,2,3,4
+real_pair beauty amazon_home_electronics/beauty amazon_home_electronics/electronics 0
+python -m crossrec.report "$out/electronics" --against l2_sp --output "$out/electronics/over_l2_sp"
 # SASRec alone, tuned as much as lambda and mu were: seven settings.
 single=(+experiment=table_pair encoder=none model=sasrec transfer=joint_knn
     "data.source=$real/amazon_home_electronics/home_kitchen"
