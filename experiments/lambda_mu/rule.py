@@ -6,8 +6,9 @@ The list grows greedily: each time by the point that most raises what validation
 list, reaches in validation on the other pairs (as a gain over scratch). What the list then reaches
 in test on the pair that it has not seen stands beside fine-tuning (lambda = 0), the default
 (lambda = 1, mu = 1), two tries (the default, and the source frozen at half its size), a third one
-(a weaker pull to half its size) and the whole surface. Scratch is always in the list: where it is best in validation, nothing is carried. A pair
-whose surface lacks points of the list is not tested on it.
+(a weaker pull to half its size) and the whole surface. Scratch is always in the list: where it is
+best in validation, nothing is carried. A pair whose surface lacks points of the list is not tested
+on it.
 """
 
 import sys
