@@ -12,13 +12,14 @@ from crossrec.data.identities import split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
-from crossrec.encoding import encode_items, pretrain_encoder
+from crossrec.encoding import encode_items
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
 from crossrec.guarding import guard, guarded
 from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, validation_of
+from crossrec.pretraining import pretrain_encoder
 from crossrec.recommend import recommend, write_recommendations
 from crossrec.scoring import Contestant, Ranker
 from crossrec.settings import Part, Settings

@@ -36,6 +36,7 @@ LAYERS: list[list[set[str]]] = [
             "guarding",
             "collecting",
             "encoding",
+            "pretraining",
             "staging",
             "trainers",
             "recommend",

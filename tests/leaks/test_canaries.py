@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 import torch
 
-from crossrec import encoding
+from crossrec import pretraining
 from crossrec.collecting import collect
 from crossrec.data import histories, pair, prepared
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
@@ -27,9 +27,9 @@ from crossrec.data.domain import KEY, Domain
 from crossrec.data.prepared import load_pair
 from crossrec.data.sequences import HeldOut, Sequences
 from crossrec.data.storage import DOMAINS, read_interactions, read_items, read_reviews
-from crossrec.encoding import pretrain_encoder
 from crossrec.models.item_knn import ItemKNN
 from crossrec.models.popularity import Popularity
+from crossrec.pretraining import pretrain_encoder
 from crossrec.scoring import of_baseline, train_matrix
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
@@ -207,7 +207,7 @@ def look(world: Any, settings: Settings, patch: pytest.MonkeyPatch) -> Found:
         (folder / "texts.json").write_text(json.dumps(texts))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
-    patch.setattr(encoding, "pretrain", record)
+    patch.setattr(pretraining, "pretrain", record)
     staging = Staging(settings.artifacts)
     data = collect(settings, staging)
     model = pretrain_encoder(settings, staging, data)
@@ -283,7 +283,7 @@ def reviews_of_all_events(settings: Settings, patch: pytest.MonkeyPatch) -> Sett
 
 def texts_of_all_items(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
     """Items that no train event has are learned, too."""
-    patch.setattr(encoding, "train_items", lambda data, name: read_items(data, name)[ITEM])
+    patch.setattr(pretraining, "train_items", lambda data, name: read_items(data, name)[ITEM])
     return settings
 
 

@@ -19,7 +19,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from crossrec import encoding
+from crossrec import encoding, pretraining
 from crossrec.baselines import baselines, tune
 from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, part
@@ -29,9 +29,10 @@ from crossrec.data.domain import Domain
 from crossrec.data.prepared import load_pair
 from crossrec.data.storage import DOMAINS, read_items, read_reviews
 from crossrec.encoders.language_model import LanguageModel
-from crossrec.encoding import encode_items, pretrain_encoder
+from crossrec.encoding import encode_items
 from crossrec.evaluation.ratings import TrainMeans
 from crossrec.learning import Learning
+from crossrec.pretraining import pretrain_encoder
 from crossrec.settings import Settings
 from crossrec.staging import Staging
 
@@ -59,7 +60,7 @@ def seen(world: Any, settings: Settings) -> dict[str, Any]:
     staging = Staging(settings.artifacts)
     data = collect(settings, staging)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "pretrain", record)
+        patch.setattr(pretraining, "pretrain", record)
         model = pretrain_encoder(settings, staging, data)
     assert model is not None
     untrained = LanguageModel(Path(settings.encoder["model"]), "mean")
@@ -155,7 +156,8 @@ def test_what_is_said_of_train_events_changes_what_is_learned(
 
 
 def items_of_all_events(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(encoding, "train_items", lambda data, name: read_items(data, name)[ITEM])
+    for stage in (pretraining, encoding):
+        patch.setattr(stage, "train_items", lambda data, name: read_items(data, name)[ITEM])
 
 
 def reviews_of_all_events(patch: pytest.MonkeyPatch) -> None:
