@@ -28,7 +28,8 @@ def encode_items(
     if language_model is None:
         return Content(None, None, None)
     s = settings
-    options = {k: s.encoder[k] for k in ("whiten_dim", "max_length", "batch_tokens", "dtype")}
+    keys = ("whitening", "whiten_dim", "max_length", "batch_tokens", "dtype")
+    options = {key: s.encoder[key] for key in keys}
 
     def make(folder: Path) -> None:
         items = [read_items(data, name) for name in DOMAINS]

@@ -11,7 +11,9 @@ from torch import Tensor
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.encoders.content import Content
+from crossrec.end_to_end import EndToEnd
 from crossrec.lineage import code_behind
+from crossrec.models.content import LearnedContent
 from crossrec.models.interface import Recommender
 from crossrec.scoring import Single, of_model, of_pair_model
 from crossrec.settings import Part, Settings
@@ -31,6 +33,8 @@ TRAINING = (
     "crossrec.training.pair_training",
     "crossrec.training.importance",
 )
+# And where the language model learns, too.
+END_TO_END = ("crossrec.encoders.last_layers",)
 # How a run is shown is no input of what it makes.
 SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 
@@ -44,13 +48,21 @@ class Learning:
         data: what `collect` made.
         pair: read from it.
         content: vectors of its items.
+        end_to_end: makes the network that reads them, where it learns with the recommender.
     """
 
     def __init__(
-        self, settings: Settings, staging: Staging, data: Path, pair: DomainPair, content: Content
+        self,
+        settings: Settings,
+        staging: Staging,
+        data: Path,
+        pair: DomainPair,
+        content: Content,
+        end_to_end: EndToEnd | None,
     ) -> None:
         self.settings, self.staging = settings, staging
         self.data, self.pair, self.content = data, pair, content
+        self.end_to_end = end_to_end
 
     def train_source(self) -> Path:
         """The recommender on the source domain: W_s."""
@@ -154,10 +166,12 @@ class Learning:
         return self.pair.target if reads_source else self.pair.target_only
 
     def _model(self, domain: Domain) -> Recommender:
+        content: Tensor | LearnedContent | None
         if domain is self.pair.source:
-            content = self.content.source
+            content = self.end_to_end.source() if self.end_to_end else self.content.source
         else:
-            content = self.content.of_target(domain.n_context > 0)
+            vectors = self.end_to_end or self.content
+            content = vectors.of_target(domain.n_context > 0)
         return build_model(self.settings.model.make, domain, content, self.settings.seed)
 
     def _importance(self, weights: dict[str, Tensor], n_cases: int) -> dict[str, Tensor] | None:
@@ -181,7 +195,11 @@ class Learning:
         """
         s = self.settings
         components = [part.config["_target_"] for part in (*parts, s.objective)]
-        code = code_behind(*TRAINING, *(target.rpartition(".")[0] for target in components))
+        behind = [*TRAINING, *(target.rpartition(".")[0] for target in components)]
+        if self.end_to_end:
+            behind += END_TO_END
+            reads = {**reads, "end_to_end": self.end_to_end.inputs}
+        code = code_behind(*behind)
         inputs = {
             "data": self.data.name,
             "content": self.content.artifact,

@@ -85,7 +85,8 @@ class Settings(DataSettings):
         model, objective, transfer, trainer: components; `scratch` is the transfer method that
             carries nothing.
         candidates: the transfer methods that a guard mixes, by name; empty where there is none.
-        encoder, pretraining, training, evaluation, recommend: arguments of their stages.
+        encoder, pretraining, end_to_end, training, evaluation, recommend: arguments of their
+            stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
     """
 
@@ -97,6 +98,7 @@ class Settings(DataSettings):
     trainer: Part
     encoder: dict[str, Any]
     pretraining: dict[str, Any]
+    end_to_end: dict[str, Any]
     training: dict[str, Any]
     evaluation: dict[str, Any]
     recommend: dict[str, Any]

@@ -13,6 +13,7 @@ from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
 from crossrec.encoding import encode_items
+from crossrec.end_to_end import keep_states
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
@@ -41,7 +42,8 @@ def main_job(settings: Settings) -> "Outcome":
     methods = methods_for(settings, pair)
     language_model = pretrain_encoder(settings, staging, data)
     content = encode_items(settings, staging, data, language_model)
-    learning = Learning(settings, staging, data, pair, content)
+    end_to_end = keep_states(settings, staging, data, language_model, content)
+    learning = Learning(settings, staging, data, pair, content, end_to_end)
     carrying = any(not isinstance(method.make(), PairModel) for method in methods.values())
     source = learning.train_source() if carrying else None
     scratch = learning.train("scratch", settings.scratch, None)

@@ -36,6 +36,7 @@ LAYERS: list[list[set[str]]] = [
             "guarding",
             "collecting",
             "encoding",
+            "end_to_end",
             "pretraining",
             "staging",
             "trainers",

@@ -209,7 +209,7 @@ def test_ones_own_tables(
     monkeypatch.chdir(tmp_path)  # relative paths count from where one stands
     tables(Path("mine/shoes"), **columns)
     tables(Path("mine/hats"), n_users=20, **columns)
-    text = [f"encoder.model={reader}", "encoder=huggingface", "encoder.whiten_dim=null"]
+    text = [f"encoder.model={reader}", "encoder=huggingface", "encoder.whitening=none"]
     ran = command(
         "+experiment=table_pair",
         "data.source=mine/shoes",

@@ -93,12 +93,14 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         trainer=part("trainer", cfg.trainer),
         encoder=plain(cfg.encoder),
         pretraining=plain(cfg.pretraining),
+        end_to_end=plain(cfg.end_to_end),
         training=plain(cfg.training),
         evaluation=plain(cfg.evaluation),
         recommend=plain(cfg.recommend),
         logger=lambda stage: None,
     )
     from crossrec.configuration.rehearsal import (
+        check_end_to_end,
         check_evaluation,
         check_model,
         check_text,
@@ -113,6 +115,8 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     check_model(settings.model, reads_text=has_text)
     if not has_text:
         check_text({cfg.transfer.name: settings.transfer, **settings.candidates})
+    if settings.end_to_end["layers"] is not None:
+        check_end_to_end(settings.model, has_text)
     check_trainer(settings.trainer)
     return settings
 

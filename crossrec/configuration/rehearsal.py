@@ -12,6 +12,7 @@ from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.evaluation.evaluate import BEYOND
 from crossrec.evaluation.metrics import METRICS
+from crossrec.models.content import FixedContent
 from crossrec.settings import Part
 from crossrec.transfer.content.sequence_encoder import content_of
 
@@ -44,6 +45,26 @@ def check_model(model: Part, reads_text: bool) -> None:
         model.make(n_users=1, n_items=1, n_context=1, content=content)
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         raise UserError(f"model: {' '.join(str(error).split())}") from error
+
+
+def check_end_to_end(model: Part, reads_text: bool) -> None:
+    """Refuse to train a language model that the recommender does not listen to.
+
+    Raises:
+        UserError: says what to choose.
+    """
+    if not reads_text:
+        raise UserError(
+            "end_to_end=last_layers needs a language model that reads the items: choose an encoder "
+            "(encoder=minilm), or end_to_end=off"
+        )
+    content = FixedContent(torch.zeros(2, 4))
+    made = model.make(n_users=1, n_items=1, n_context=1, content=content)
+    if content not in made.modules():
+        raise UserError(
+            f"end_to_end=last_layers, but this {type(made).__name__} does not read content: use "
+            "model=two_tower or model=sasrec with model.use_content=true, or end_to_end=off"
+        )
 
 
 def check_text(methods: Mapping[str, Part]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crossrec.encoders.encode import encode
 from crossrec.encoders.language_model import LanguageModel
-from crossrec.encoders.whitening import whiten
+from crossrec.encoders.whitening import fit_map
 from crossrec.errors import UserError
 
 FILE = "content.safetensors"
@@ -41,6 +41,7 @@ def write_content(
     texts: Sequence[Sequence[str | None]],
     learned: Sequence[np.ndarray],
     language_model: LanguageModel,
+    whitening: str,
     whiten_dim: int | None,
     max_length: int,
     batch_tokens: int,
@@ -50,13 +51,14 @@ def write_content(
     """Encode the texts of both catalogs, so that vectors have length 1 on average.
 
     Whitening, if any, and the length are fitted on both catalogs together: one space for both
-    domains.
+    domains. Both are one affine map, which is written beside the vectors.
 
     Args:
         folder: where to write.
         texts: of the source's items and of the target's; None where an item has none.
         learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
-        language_model: the encoder; the rest is as in `encode` and `whiten`.
+        language_model: the encoder.
+        whitening, whiten_dim: kind and dim of `fit_map`; the rest is as in `encode`.
 
     Raises:
         UserError: no item that may be fitted on has text.
@@ -81,11 +83,11 @@ def write_content(
         dtype=dtype,
     )
     fitted = mask & np.concatenate(learned)
-    if whiten_dim is not None:
-        vectors = whiten(vectors, whiten_dim, mask, fitted)
-    vectors /= np.linalg.norm(vectors[fitted], axis=1).mean()
-    parts = np.split(vectors, [len(source)])
-    save_file(dict(zip(("source", "target"), parts, strict=True)), folder / FILE)
+    vector_map = fit_map(vectors[fitted], whitening, whiten_dim)
+    vector_map = vector_map.of_mean_length_one(vectors[fitted])
+    parts = np.split(vector_map(vectors, mask), [len(source)])
+    written = dict(zip(("source", "target"), parts, strict=True))
+    save_file({**written, **vars(vector_map)}, folder / FILE)
 
 
 def read_content(folder: Path) -> Content:

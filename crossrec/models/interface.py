@@ -101,12 +101,12 @@ def look_up(table: Tensor, codes: Tensor) -> Tensor:
     return found.masked_fill((codes == PAD).unsqueeze(-1), 0.0)
 
 
-def content_map(content: Tensor, dim: int) -> nn.Linear:
+def content_map(n_features: int, dim: int) -> nn.Linear:
     """A linear map without bias from content vectors to d dimensions.
 
     Without bias, an item that has no content (a zero vector) stays what its id says. Weights start
     at the tables' scale, so that unit-length content weighs as much as the id does.
     """
-    linear = nn.Linear(content.shape[1], dim, bias=False)
+    linear = nn.Linear(n_features, dim, bias=False)
     nn.init.normal_(linear.weight, std=INITIAL_STD)
     return linear

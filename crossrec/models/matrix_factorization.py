@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from crossrec.models.content import Content, as_module
 from crossrec.models.interface import INITIAL_STD, Recommender, content_map, look_up
 
 
@@ -16,8 +17,8 @@ class MatrixFactorization(Recommender):
         n_users: rows of the user tables.
         n_items: candidates.
         n_context: items of other domains; their rows exist for transfer and are never scored.
-        content: (n_items + n_context, d_c) content vectors, zero where an item has none; None if
-            the domain has none, which leaves the ids.
+        content: (n_items + n_context, d_c) content vectors, zero where an item has none, or what
+            makes and learns them; None if the domain has none, which leaves the ids.
         dim: d, the length of p_u and q_i.
         use_content: whether q_i also has a linear map of the content (hybrid factorization).
     """
@@ -30,7 +31,7 @@ class MatrixFactorization(Recommender):
         n_users: int,
         n_items: int,
         n_context: int,
-        content: Tensor | None,
+        content: Content | None,
         dim: int = 64,
         use_content: bool = False,
     ) -> None:
@@ -43,15 +44,13 @@ class MatrixFactorization(Recommender):
         self.item_bias = nn.Parameter(torch.zeros(n_rows, 1))
         self.item_tables = ("item_embedding", "item_bias")
         self.user_tables = ("user_embedding", "user_bias")
-        content = content if use_content else None
-        self.content_map = content_map(content, dim) if content is not None else None
-        # The content is an input, kept as an artifact of its own: it is no part of the weights.
-        self.register_buffer("content", content, persistent=False)
+        self.content = as_module(content if use_content else None)
+        self.content_map = content_map(self.content.dim, dim) if self.content else None
 
     def embed_items(self) -> Tensor:
-        if self.content_map is None:
+        if self.content is None or self.content_map is None:
             return self.item_embedding
-        return self.item_embedding + self.content_map(self.content)
+        return self.item_embedding + self.content_map(self.content())
 
     def item_vectors(self, embedded: Tensor) -> Tensor:
         bias = self.item_bias[: self.n_items]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossrec.errors import UserError
+from crossrec.models.content import Content, as_module
 from crossrec.models.interface import INITIAL_STD, Recommender, content_map, look_up
 
 
@@ -25,8 +26,8 @@ class SASRec(Recommender):
         n_users: not used by the network (users are their histories); every model takes it.
         n_items: candidates.
         n_context: items of other domains that may occur in histories.
-        content: (n_items + n_context, d_c) content vectors, zero where an item has none; None if
-            the domain has none, which leaves the ids.
+        content: (n_items + n_context, d_c) content vectors, zero where an item has none, or what
+            makes and learns them; None if the domain has none, which leaves the ids.
         dim: d, divisible by n_heads.
         n_layers: attention blocks.
         n_heads: attention heads.
@@ -45,7 +46,7 @@ class SASRec(Recommender):
         n_users: int,
         n_items: int,
         n_context: int,
-        content: Tensor | None,
+        content: Content | None,
         dim: int = 64,
         n_layers: int = 2,
         n_heads: int = 2,
@@ -62,18 +63,16 @@ class SASRec(Recommender):
         self.user_tables = ()
         self.item_embedding = nn.Parameter(torch.randn(n_items + n_context, dim) * INITIAL_STD)
         self.positions = nn.Parameter(torch.randn(max_history + 1, dim) * INITIAL_STD)
-        content = content if use_content else None
-        self.content_map = content_map(content, dim) if content is not None else None
-        # The content is an input, kept as an artifact of its own: it is no part of the weights.
-        self.register_buffer("content", content, persistent=False)
+        self.content = as_module(content if use_content else None)
+        self.content_map = content_map(self.content.dim, dim) if self.content else None
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim, n_heads, dropout) for _ in range(n_layers))
         self.norm = nn.LayerNorm(dim)
 
     def embed_items(self) -> Tensor:
-        if self.content_map is None:
+        if self.content is None or self.content_map is None:
             return self.item_embedding
-        return self.item_embedding + self.content_map(self.content)
+        return self.item_embedding + self.content_map(self.content())
 
     def item_vectors(self, embedded: Tensor) -> Tensor:
         return embedded[: self.n_items]

@@ -4,7 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crossrec.models.content import Content, as_module
 from crossrec.models.interface import PAD, Recommender
+
+RECENCY = 0.2  # where it starts: an event weighs 1.2 times as much as the one before it
 
 
 class TwoTower(Recommender):
@@ -25,11 +28,19 @@ class TwoTower(Recommender):
     source model speaks of target users unchanged. Every state is causal (cumulative sums), so one
     pass over a sequence trains all of its positions.
 
+    With `text_profile`, u also gets what the texts of the history say by themselves:
+
+        u += sum_h w_h P c_h / sum_h w_h,    w_h = exp(recency * place of h in the history)
+
+    over the events of all domains, whose texts lie in one space. It is not shrunk where the history
+    is short, so that a user with one event has a preference by its text; P starts at zero.
+
     Args:
         n_users: taken as by every model, but not read: users are described by their history.
         n_items: own catalog size.
         n_context: items of other domains that may stand in histories.
-        content: (n_items + n_context, d_c) content vectors, or None for ids only.
+        content: (n_items + n_context, d_c) content vectors, or what makes and learns them; None for
+            ids only.
         dim: width of both towers.
         hidden: width of the user MLP's hidden layer.
         dropout: on the item vectors of the history and in the MLP.
@@ -37,6 +48,10 @@ class TwoTower(Recommender):
             that the model leans on it only as far as it helps and still knows users without one.
         max_history: events of history that are read.
         use_ids: give items an id residual; without it the model is inductive in items.
+        text_profile: read the texts of the history directly, too.
+
+    Raises:
+        ValueError: no content, and nothing else that an item or a profile could be made of.
     """
 
     sequential = True
@@ -47,27 +62,36 @@ class TwoTower(Recommender):
         n_users: int,
         n_items: int,
         n_context: int,
-        content: Tensor | None,
+        content: Content | None,
         dim: int = 64,
         hidden: int = 128,
         dropout: float = 0.2,
         past_dropout: float = 0.5,
         max_history: int = 50,
         use_ids: bool = True,
+        text_profile: bool = False,
     ) -> None:
         super().__init__()
         if content is None and not use_ids:
             raise ValueError("a two-tower model needs content vectors, item ids, or both")
+        if content is None and text_profile:
+            raise ValueError("text_profile=true needs content vectors: choose an encoder")
         self.n_items, self.n_context = n_items, n_context
         self.max_history = max_history
         self.item_tables = ("item_ids", "item_bias") if use_ids else ("item_bias",)
-        self.register_buffer("content", content, persistent=False)
-        self.adapter = nn.Linear(content.shape[1], dim, bias=False) if content is not None else None
+        self.content = as_module(content)
+        self.adapter = nn.Linear(self.content.dim, dim, bias=False) if self.content else None
         if use_ids:
-            scale = 0.01 if content is not None else dim**-0.5
+            scale = 0.01 if self.content else dim**-0.5
             self.item_ids = nn.Parameter(torch.randn(n_items + n_context, dim) * scale)
         self.item_bias = nn.Parameter(torch.zeros(n_items + n_context))
         self.use_ids = use_ids
+        self.dim = dim
+        self.profile: nn.Linear | None = None
+        if self.content and text_profile:
+            self.profile = nn.Linear(self.content.dim, dim, bias=False)
+            self.recency = nn.Parameter(torch.tensor(RECENCY))
+            nn.init.zeros_(self.profile.weight)
         self.past_dropout = past_dropout
         self.attention = nn.Linear(dim, 1)
         self.past_map = nn.Linear(dim, dim, bias=False)
@@ -81,15 +105,19 @@ class TwoTower(Recommender):
         nn.init.zeros_(last.bias)
 
     def embed_items(self) -> Tensor:
-        """(n_items + n_context, d) vectors of all items that may occur."""
-        if self.adapter is None:
+        """(n_items + n_context, d) vectors of all items that may occur; with a text profile
+        (n_items + n_context, 2 d), P c_i behind e_i."""
+        if self.content is None or self.adapter is None:
             return self.item_ids
-        embedded = self.adapter(self.content)
-        return embedded + self.item_ids if self.use_ids else embedded
+        content = self.content()
+        embedded = self.adapter(content)
+        if self.use_ids:
+            embedded = embedded + self.item_ids
+        return torch.cat([embedded, self.profile(content)], 1) if self.profile else embedded
 
     def item_vectors(self, embedded: Tensor) -> Tensor:
         """(n_items, d + 2) candidates, as [e, 1, b_i]."""
-        own = embedded[: self.n_items]
+        own = embedded[: self.n_items, : self.dim]
         bias = self.item_bias[: self.n_items, None].to(own.dtype)
         return torch.cat([own, torch.ones_like(bias), bias], dim=1)
 
@@ -106,7 +134,8 @@ class TwoTower(Recommender):
             items = items.masked_fill(left_out & (items >= self.n_items), PAD)
         real = items != PAD
         own = (real & (items < self.n_items))[..., None]
-        vectors = self.dropout(F.embedding(items.clamp(min=0), embedded))  # (B, L, d)
+        read = F.embedding(items.clamp(min=0), embedded)
+        vectors = self.dropout(read[..., : self.dim])  # (B, L, d)
         weight = torch.exp(self.attention(vectors).float().clamp(-8, 8))  # (B, L, 1)
         pooled_own, n_own = _causal_mean(vectors, weight, own)
         other = real[..., None] & ~own
@@ -119,6 +148,10 @@ class TwoTower(Recommender):
         last = torch.where(n_own > 0, _latest(vectors, own), last_past)
         out = self.mlp(torch.cat([state, last], dim=-1).to(vectors.dtype))
         user, bias = state + out[..., :-1], out[..., -1:]
+        if self.profile:
+            place = torch.arange(items.shape[1], device=items.device)
+            recent = torch.exp(self.recency.clamp(0, 1) * place)[:, None].expand(*items.shape, 1)
+            user = user + _causal_mean(read[..., self.dim :], recent, real[..., None])[0]
         return torch.cat([user, bias, torch.ones_like(bias)], dim=-1)
 
 

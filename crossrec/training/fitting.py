@@ -1,5 +1,6 @@
 """From a domain to trained weights: build the model, fit it, keep what validation liked best."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.errors import UserError
+from crossrec.models.content import LearnedContent
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Objective
 from crossrec.training.ranks import SpawnedRank
@@ -24,12 +26,15 @@ MakeModel = Callable[..., Recommender]
 MakeTrainer = Callable[[list[L.Callback]], L.Trainer]
 
 
-def build_model(make: MakeModel, domain: Domain, content: Tensor | None, seed: int) -> Recommender:
+def build_model(
+    make: MakeModel, domain: Domain, content: Tensor | LearnedContent | None, seed: int
+) -> Recommender:
     """A freshly initialized model of a domain; the same seed gives the same weights.
 
     Args:
         make: a model's constructor with its hyper-parameters filled in.
-        content: (n_items + n_context, d_c) content vectors, None for ids only.
+        content: (n_items + n_context, d_c) content vectors, or what makes and learns them; None for
+            ids only.
     """
     torch.manual_seed(seed)
     model = make(
@@ -134,5 +139,9 @@ def _fit(
         seed,
     )
     trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
-    trainer.fit(module, datamodule=data)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Found .* in eval mode"
+        )  # a language model has no dropout
+        trainer.fit(module, datamodule=data)
     return module.account()

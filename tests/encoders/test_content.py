@@ -16,10 +16,10 @@ TARGET = ["red lamp", "red pan"]
 ALL = [np.ones(3, dtype=bool), np.ones(2, dtype=bool)]
 
 
-@pytest.mark.parametrize("whiten_dim", [None, 2])
-def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whiten_dim: int | None) -> None:
+@pytest.mark.parametrize("whitening", ["none", "pca", "whiten"])
+def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whitening: str) -> None:
     model = LanguageModel(tiny_bert, "mean")
-    write_content(tmp_path, [SOURCE, TARGET], ALL, model, whiten_dim, **OPTIONS)
+    write_content(tmp_path, [SOURCE, TARGET], ALL, model, whitening, 2, **OPTIONS)
     content = read_content(tmp_path)
     assert content.source is not None
     assert content.target is not None
@@ -32,15 +32,15 @@ def test_catalogs_share_one_space(tmp_path: Path, tiny_bert: Path, whiten_dim: i
     assert torch.equal(content.of_target(True)[2:], content.source)
 
 
-@pytest.mark.parametrize("whiten_dim", [None, 1])
+@pytest.mark.parametrize("whitening", ["none", "pca", "whiten"])
 def test_an_item_that_is_not_in_train_moves_no_vector(
-    tmp_path: Path, tiny_bert: Path, whiten_dim: int | None
+    tmp_path: Path, tiny_bert: Path, whitening: str
 ) -> None:
     model = LanguageModel(tiny_bert, "mean")
     others = {}
     for unseen in ("blue sofa bed", "zz zz zz"):
         texts, learned = [SOURCE, [*TARGET, unseen]], [ALL[0], np.array([True, True, False])]
-        write_content(tmp_path, texts, learned, model, whiten_dim, **OPTIONS)
+        write_content(tmp_path, texts, learned, model, whitening, 1, **OPTIONS)
         content = read_content(tmp_path)
         assert content.source is not None
         assert content.target is not None
@@ -55,6 +55,7 @@ def test_no_text_at_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
             [[None] * 3, [None] * 2],
             ALL,
             LanguageModel(tiny_bert, "mean"),
+            "none",
             None,
             **OPTIONS,
         )

@@ -86,7 +86,7 @@ def test_every_weight_learns() -> None:
 def test_without_ids_a_new_item_is_its_content() -> None:
     made = model(use_ids=False)
     assert not hasattr(made, "item_ids")
-    assert torch.equal(made.embed_items(), made.adapter(made.content))
+    assert torch.equal(made.embed_items(), made.adapter(made.content()))
 
 
 def test_neither_content_nor_ids_is_refused() -> None:
@@ -100,3 +100,44 @@ def test_past_dropout_leaves_out_the_other_history_alone() -> None:
     assert torch.allclose(states(made, [[0, 7, 1]]), without, atol=1e-6)
     made.eval()
     assert not torch.allclose(states(made, [[0, 7, 1]])[:, -1], without[:, -1], atol=1e-3)
+
+
+def test_a_text_profile_starts_as_nothing() -> None:
+    torch.manual_seed(0)
+    content = torch.randn(5, 6)
+    plain, profiled = (
+        TwoTower(1, 3, 2, content, dim=8, text_profile=profile).eval() for profile in (False, True)
+    )
+    profiled.load_state_dict(plain.state_dict(), strict=False)
+    assert torch.equal(states(plain, [[0, 4]]), states(profiled, [[0, 4]]))
+
+
+def test_text_profile_by_hand() -> None:
+    """The texts of the history of both domains, the later ones weighing more; and no id."""
+    torch.manual_seed(0)
+    made = TwoTower(1, 3, 2, torch.randn(5, 6), dim=8, text_profile=True).eval()
+    without = states(made, [[0, 4, 1, PAD]])
+    with torch.no_grad():
+        made.profile.weight.normal_()
+        made.recency.fill_(0.5)
+        found = states(made, [[0, 4, 1, PAD]]) - without
+        texts = made.profile(made.content())
+    assert torch.equal(found[0, 0], torch.zeros(10))
+    assert torch.allclose(found[0, 1, :8], texts[0], atol=1e-5)  # one event: not shrunk
+    w = torch.tensor([0.0, 0.5, 1.0]).exp()
+    wanted = (w[0] * texts[0] + w[1] * texts[4] + w[2] * texts[1]) / w.sum()
+    assert torch.allclose(found[0, 3, :8], wanted, atol=1e-5)
+    assert torch.equal(made.item_vectors(made.embed_items())[:, :8], made.embed_items()[:3, :8])
+
+
+def test_a_text_profile_is_causal_and_learns() -> None:
+    made = model(text_profile=True)
+    one, other = states(made, [[0, 7, 3, 1]]), states(made, [[0, 7, 8, 4]])
+    assert torch.allclose(one[:, :3], other[:, :3], atol=1e-6)
+    (one @ made.item_vectors(made.embed_items()).T).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.parameters())
+
+
+def test_a_text_profile_needs_texts() -> None:
+    with pytest.raises(ValueError, match="choose an encoder"):
+        TwoTower(1, 2, 0, None, dim=4, text_profile=True)

@@ -85,7 +85,7 @@ class ABXI(PairModel):
         self.item_embedding = nn.Parameter(
             torch.randn(self.domains.ids.n_items, self.dim) * INITIAL_STD
         )
-        self.content_map = content_map(vectors, self.dim) if vectors is not None else None
+        self.content_map = content_map(vectors.shape[1], self.dim) if vectors is not None else None
         self.register_buffer("content", vectors, persistent=False)
         self.positions = nn.Parameter(torch.randn(self.max_history + 1, self.dim) * INITIAL_STD)
         self.block = Block(self.dim, self.n_heads, self.dropout.p)
