@@ -7,19 +7,26 @@ import torch
 from torch import Tensor
 
 from crossrec.data.columns import ITEM, TITLE, USER
-from crossrec.data.domain import Domain
+from crossrec.reasons import Explainer, Reasons
 from crossrec.scoring import USERS_PER_BLOCK, Ranker
 
 
 @torch.no_grad()
-def recommend(ranker: Ranker, n: int) -> pl.DataFrame:
+def recommend(ranker: Ranker, explainer: Explainer, n: int) -> pl.DataFrame:
     """The n best items of the domain's catalog for each user that the pair knows.
 
     A list is made from all that precedes the user's test events, as the evaluated lists are; what
     the user already has is left out. Users who were active in another domain only get lists too.
 
+    Args:
+        ranker: of the domain.
+        explainer: of the same domain.
+        n: length of a list.
+
     Returns:
-        domain, user_id, rank (from 1), item_id, title, score; users by code, best item first.
+        domain, user_id, rank (from 1), item_id, title, score, reason, because_item_id
+        and because_domain (of the history's item that the reason names, null where it names none);
+        users by code, best item first.
     """
     domain = ranker.domain
     known = domain.known
@@ -35,10 +42,12 @@ def recommend(ranker: Ranker, n: int) -> pl.DataFrame:
         top = scores.topk(min(n, domain.n_items), dim=1)
         best_items.append(top.indices.cpu())
         best_scores.append(top.values.cpu())
-    return _table(domain, torch.cat(best_items), torch.cat(best_scores))
+    items = torch.cat(best_items)
+    return _table(explainer, items, torch.cat(best_scores), explainer.explain(items))
 
 
-def _table(domain: Domain, items: Tensor, scores: Tensor) -> pl.DataFrame:
+def _table(explainer: Explainer, items: Tensor, scores: Tensor, reasons: Reasons) -> pl.DataFrame:
+    domain = explainer.domain
     n_users, n = items.shape
     users = domain.known.users.repeat_interleave(n).numpy()
     lists = pl.DataFrame(
@@ -49,8 +58,10 @@ def _table(domain: Domain, items: Tensor, scores: Tensor) -> pl.DataFrame:
             ITEM: domain.items[ITEM][items.flatten().numpy()],
             TITLE: domain.items[TITLE][items.flatten().numpy()],
             "score": scores.flatten().float().numpy(),
+            "reason": reasons.lines,
         }
     )
+    lists = pl.concat([lists, explainer.named(reasons.because.flatten())], how="horizontal")
     return lists.filter(pl.col("score").is_finite())
 
 

@@ -85,8 +85,8 @@ class Settings(DataSettings):
         model, objective, transfer, trainer: components; `scratch` is the transfer method that
             carries nothing.
         candidates: the transfer methods that a guard mixes, by name; empty where there is none.
-        encoder, pretraining, end_to_end, training, evaluation, recommend: arguments of their
-            stages.
+        encoder, pretraining, end_to_end, training, evaluation, recommend, reranking: arguments of
+            their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
     """
 
@@ -102,6 +102,7 @@ class Settings(DataSettings):
     training: dict[str, Any]
     evaluation: dict[str, Any]
     recommend: dict[str, Any]
+    reranking: dict[str, Any]
     logger: Callable[[str], Any]
 
     def caption(self, account: dict[str, Any]) -> str:

@@ -21,7 +21,10 @@ from crossrec.guarding import guard, guarded
 from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, validation_of
 from crossrec.pretraining import pretrain_encoder
+from crossrec.reason_writing import ReasonWriter
+from crossrec.reasons import Explainer
 from crossrec.recommend import recommend, write_recommendations
+from crossrec.reranking import Reranking
 from crossrec.scoring import Contestant, Ranker
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
@@ -40,6 +43,9 @@ def main_job(settings: Settings) -> "Outcome":
     data = collect(settings, staging)
     pair = load_pair(data)
     methods = methods_for(settings, pair)
+    # What they refuse is told before anything is trained.
+    reranking = Reranking(settings, staging) if settings.reranking["model"] else None
+    writer = ReasonWriter(settings, staging) if settings.recommend["writer"] else None
     language_model = pretrain_encoder(settings, staging, data)
     content = encode_items(settings, staging, data, language_model)
     end_to_end = keep_states(settings, staging, data, language_model, content)
@@ -57,8 +63,11 @@ def main_job(settings: Settings) -> "Outcome":
     if settings.candidates:
         reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
-    contest.recommend(learning.open_source(source) if source else None)
+    ranked_by = artifacts[TRANSFERRED].name
+    contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
     results, caption = contest.evaluate(data, content)
+    if reranking:
+        reranking.run(data, pair, contest.transferred, ranked_by, caption)
     validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
     trained_rows = {"scratch": scratch, **artifacts}
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
@@ -170,13 +179,26 @@ class Contest:
         """How the model that the run is made for ranks."""
         return self.contestants[-1].ranker
 
-    def recommend(self, source: Ranker | None) -> None:
-        """Top-N lists for every user, in the target and, if a model knows it, in the source."""
+    def recommend(self, source: Ranker | None, writer: ReasonWriter | None, ranked_by: str) -> None:
+        """Top-N lists for every user, in the target and, if a model knows it, in the source.
+
+        Args:
+            source: ranks the source.
+            writer: of reasons in the target; None leaves them as `Explainer` puts them.
+            ranked_by: name of the transferred model's artifact.
+        """
         start = time.monotonic()
         top_n = self.settings.recommend["top_n"]
         rankers = [self.transferred, source] if source else [self.transferred]
         path = self.settings.run_folder / "recommendations.parquet"
-        write_recommendations(path, *(recommend(ranker, top_n) for ranker in rankers))
+        explainers = [
+            Explainer.of(ranker.domain, self.pair, self.learning.data, self.learning.content)
+            for ranker in rankers
+        ]
+        lists = [recommend(*who, top_n) for who in zip(rankers, explainers, strict=True)]
+        if writer:
+            lists[0] = writer.rewrite(lists[0], explainers[0], self.learning.data, ranked_by)
+        write_recommendations(path, *lists)
         where = "both domains" if source else "the target"
         log.info("recommend  top %d in %s (%.1f s)", top_n, where, time.monotonic() - start)
 

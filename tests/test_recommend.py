@@ -6,14 +6,25 @@ import polars as pl
 import pytest
 import torch
 
-from crossrec.data.columns import ITEM, USER
+from crossrec.data.columns import BRAND, CATEGORIES, ITEM, TITLE, USER
+from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.models.interface import Recommender
 from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
+from crossrec.reasons import Explainer
 from crossrec.recommend import recommend
 from crossrec.scoring import Single, of_model
+
+
+def without_texts(domain: Domain) -> Explainer:
+    """Reasons from who has what together."""
+    n = domain.n_items + domain.n_context
+    nothing = pl.lit(None).cast(pl.String)
+    items = pl.DataFrame({ITEM: [f"i{code}" for code in range(n)]})
+    columns = dict.fromkeys((TITLE, BRAND, CATEGORIES), nothing)
+    return Explainer(domain, items.with_columns(**columns, domain=pl.lit("d")), None)
 
 
 @pytest.mark.parametrize(
@@ -30,9 +41,11 @@ def test_lists_hold_the_best_new_items(
     torch.manual_seed(0)
     domain = small_pair.target
     model = make(domain.n_users, domain.n_items, domain.n_context)
-    lists = recommend(Single(domain, of_model(model)), n=5)
+    lists = recommend(Single(domain, of_model(model)), without_texts(domain), n=5)
     assert lists.group_by(USER).len()["len"].to_list() == [5] * domain.n_users
     assert lists["domain"].unique().to_list() == ["tech"]
+    assert lists["because_item_id"].null_count() < len(lists)
+    assert not lists["reason"].has_nulls()
     steps = lists.select(step=pl.col("score").diff().over(USER))["step"].drop_nulls()
     assert len(steps) > 0
     assert (steps <= 0).all()
@@ -54,7 +67,7 @@ def test_lists_hold_the_best_new_items(
 def test_a_catalog_smaller_than_the_list_is_listed_whole(small_pair: DomainPair) -> None:
     domain = small_pair.source
     model = TwoTower(domain.n_users, domain.n_items, 0, None, dim=8)
-    lists = recommend(Single(domain, of_model(model)), n=1000)
+    lists = recommend(Single(domain, of_model(model)), without_texts(domain), n=1000)
     # Eight events a user, of which the test event is not known.
     assert lists.group_by(USER).len()["len"].max() <= domain.n_items - 6
     assert lists.filter(pl.col("rank") == 1).height == domain.n_users

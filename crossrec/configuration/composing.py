@@ -97,6 +97,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         training=plain(cfg.training),
         evaluation=plain(cfg.evaluation),
         recommend=plain(cfg.recommend),
+        reranking=plain(cfg.reranking),
         logger=lambda stage: None,
     )
     from crossrec.configuration.rehearsal import (
