@@ -1,27 +1,48 @@
-"""Token sequences -> batches for masked or causal language modeling.
-
-A batch is (ids, attention, targets), each (texts, length): a target is the token to predict at
-that position, or NO_TARGET.
-"""
+"""Token sequences -> batches for masked or causal language modeling: padded, or packed."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from crossrec.encoders.encode import length_buckets, pad
+from crossrec.encoders.token_targets import Targets
 
-NO_TARGET = -100
 POOL = 64  # batches that are sorted by length together: little padding, still in random order
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Piece = tuple[int, int, int]
+"""A text, its first token in a row, and the one after its last."""
+
+
+class Batch(NamedTuple):
+    """Rows of tokens and what is asked about them.
+
+    Attributes:
+        ids: (rows, length).
+        attention: (rows, length) 1 where there is a token; for packed rows (rows, 1, length,
+            length), what is added to attention scores: 0 within a text, else the lowest number.
+        targets: (rows, length) the token to predict at a position, or NO_TARGET.
+        positions: (rows, length) of packed rows, where each text begins at 0; else None.
+        lengths: tokens of each text in packed rows, in their order; else None.
+    """
+
+    ids: Tensor
+    attention: Tensor
+    targets: Tensor
+    positions: Tensor | None
+    lengths: Tensor | None
+
+    @property
+    def n_tokens(self) -> int:
+        """Without padding."""
+        return self.ids.numel() if self.lengths is not None else int(self.attention.sum())
 
 
 def plan_batches(
-    lengths: Sequence[int], n_batches: int, batch_tokens: int, seed: int
+    lengths: Sequence[int] | np.ndarray, n_batches: int, batch_tokens: int, seed: int
 ) -> list[list[int]]:
     """Which texts are in each of `n_batches` batches: epoch after epoch, reshuffled each time.
 
@@ -29,100 +50,118 @@ def plan_batches(
     exceeds `batch_tokens` unless one text alone does.
     """
     rng = np.random.default_rng(seed)
-    pool_size = max(1, int(POOL * batch_tokens * len(lengths) / max(1, sum(lengths))))
+    lengths = np.asarray(lengths)
+    pool_size = max(1, int(POOL * batch_tokens * len(lengths) / max(1, int(lengths.sum()))))
     plan: list[list[int]] = []
     while len(plan) < n_batches:
-        order = rng.permutation(len(lengths)).tolist()
+        order = rng.permutation(len(lengths))
         for start in range(0, len(order), pool_size):
-            pool = order[start : start + pool_size]
-            batches = length_buckets([lengths[row] for row in pool], batch_tokens)
+            if len(plan) >= n_batches:  # the rest of a corpus need not be looked at
+                break
+            pool = order[start : start + pool_size].tolist()
+            batches = length_buckets(lengths[pool].tolist(), batch_tokens)
             for place in rng.permutation(len(batches)):
                 plan.append([pool[row] for row in batches[place]])
     return plan[:n_batches]
 
 
+def plan_rows(
+    lengths: Sequence[int] | np.ndarray, n_rows: int, row_tokens: int, seed: int
+) -> list[list[Piece]]:
+    """The pieces of each of `n_rows` rows of `row_tokens` tokens, without a gap.
+
+    Texts follow each other in random order, epoch after epoch; one that a row has no room for
+    goes on in the next row, as a text of its own.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.asarray(lengths)
+    rows: list[list[Piece]] = [[]]
+    room = row_tokens
+    while True:
+        for text in rng.permutation(len(lengths)).tolist():
+            start = 0
+            while start < lengths[text]:
+                if not room:
+                    if len(rows) == n_rows:
+                        return rows
+                    rows.append([])
+                    room = row_tokens
+                stop = min(int(lengths[text]), start + room)
+                rows[-1].append((text, start, stop))
+                room -= stop - start
+                start = stop
+
+
 class TokenBatches(Dataset[Batch]):
-    """Batch number b, its masks included, depends on (tokens, plan, seed, b) alone.
+    """A text a row, padded. Batch number b depends on (tokens, plan, targets, seed, b) alone.
 
     Args:
         tokens: token ids of each text.
         plan: which texts are in each batch, as `plan_batches` or `length_buckets` give it.
-        tokenizer: names the special tokens; needs a mask token where `mask_share` is given.
-        mask_share: share of tokens to predict in masked modeling; None for causal modeling.
-        seed: of the masks.
+        targets: what is asked.
+        seed: of the questions.
     """
 
     def __init__(
-        self,
-        tokens: Sequence[Sequence[int]],
-        plan: list[list[int]],
-        tokenizer: PreTrainedTokenizerBase,
-        mask_share: float | None,
-        seed: int,
+        self, tokens: Sequence[Sequence[int]], plan: list[list[int]], targets: Targets, seed: int
     ) -> None:
-        self.tokens = tokens
-        self.plan = plan
-        self.special = torch.tensor(sorted(set(tokenizer.all_special_ids)))
-        self.mask_id = tokenizer.mask_token_id
-        self.vocabulary_size = len(tokenizer)
-        self.mask_share = mask_share
-        self.seed = seed
+        self.tokens, self.plan, self.targets, self.seed = tokens, plan, targets, seed
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __getitem__(self, number: int) -> Batch:
-        ids, attention = pad([self.tokens[row] for row in self.plan[number]])
-        if self.mask_share is None:
-            return ids, attention, next_tokens(ids, attention)
-        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        generator = torch.Generator().manual_seed(seed)
-        ordinary = attention.bool() & ~torch.isin(ids, self.special)
-        masked, targets = mask_tokens(
-            ids, ordinary, self.mask_share, self.mask_id, self.vocabulary_size, generator
-        )
-        return masked, attention, targets
+        texts = self.plan[number]
+        ids, attention = pad([self.tokens[text] for text in texts])
+        ids, targets = self.targets(ids, attention, texts, _generator(self.seed, number))
+        return Batch(ids, attention, targets, None, None)
 
 
-def next_tokens(ids: Tensor, attention: Tensor) -> Tensor:
-    """Causal targets: at each position the token that follows, NO_TARGET at a text's end."""
-    targets = torch.full_like(ids, NO_TARGET)
-    follows = attention[:, 1:].bool()
-    targets[:, :-1][follows] = ids[:, 1:][follows]
-    return targets
-
-
-def mask_tokens(
-    ids: Tensor,
-    ordinary: Tensor,
-    share: float,
-    mask_id: int,
-    vocabulary_size: int,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """BERT's masking (Devlin et al., 2019): 80% [MASK], 10% a random token, 10% left as it is.
-
-    Of a text's n ordinary tokens exactly max(1, round(share * n)) are chosen, so short titles are
-    never without a target.
+class PackedBatches(Dataset[Batch]):
+    """Rows full of texts that do not see each other. Batch b depends on its arguments and b alone.
 
     Args:
-        ids: (texts, length).
-        ordinary: (texts, length) True where a token may be chosen: neither special nor padding.
-        share: the share to choose, in (0, 1].
-        mask_id: id of [MASK].
-        vocabulary_size: random tokens are drawn from 0 .. vocabulary_size - 1.
-        generator: of all draws.
-
-    Returns:
-        the masked ids and the targets, both (texts, length).
+        tokens: token ids of each text.
+        rows: as `plan_rows` gives them.
+        batch_rows: rows of a batch.
+        targets: what is asked.
+        causal: whether a token sees only what is before it.
+        seed: of the questions.
     """
-    counts = ordinary.sum(dim=1)
-    wanted = (counts * share).round().clamp(min=1).minimum(counts)
-    draws = torch.rand(ids.shape, generator=generator).masked_fill(~ordinary, 2.0)
-    chosen = draws.argsort(dim=1).argsort(dim=1) < wanted[:, None]
-    targets = ids.masked_fill(~chosen, NO_TARGET)
-    fate = torch.rand(ids.shape, generator=generator)
-    random_ids = torch.randint(vocabulary_size, ids.shape, generator=generator)
-    masked = torch.where(chosen & (fate < 0.8), mask_id, ids)
-    masked = torch.where(chosen & (fate >= 0.9), random_ids, masked)
-    return masked, targets
+
+    def __init__(
+        self,
+        tokens: Sequence[Sequence[int]],
+        rows: list[list[Piece]],
+        batch_rows: int,
+        targets: Targets,
+        causal: bool,
+        seed: int,
+    ) -> None:
+        self.tokens, self.rows, self.batch_rows = tokens, rows, batch_rows
+        self.targets, self.causal, self.seed = targets, causal, seed
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.batch_rows
+
+    def __getitem__(self, number: int) -> Batch:
+        rows = self.rows[number * self.batch_rows : (number + 1) * self.batch_rows]
+        pieces = [[self.tokens[text][start:stop] for text, start, stop in row] for row in rows]
+        ids = torch.tensor([[token for piece in row for token in piece] for row in pieces])
+        sizes = [[len(piece) for piece in row] for row in pieces]
+        segments = torch.tensor(
+            [[n + 1 for n, size in enumerate(row) for _ in range(size)] for row in sizes]
+        )
+        positions = torch.tensor([[at for size in row for at in range(size)] for row in sizes])
+        ids, targets = self.targets(ids, segments, (), _generator(self.seed, number))
+        seen = segments[:, :, None] == segments[:, None, :]
+        if self.causal:
+            seen &= torch.ones_like(seen[0]).tril()
+        attention = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+        lengths = torch.tensor([size for row in sizes for size in row])
+        return Batch(ids, attention[:, None], targets, positions, lengths)
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    return torch.Generator().manual_seed(mixed)

@@ -21,7 +21,7 @@ from crossrec.encoders.encode import pad
 from crossrec.encoders.likelihood import last_places, logits_at
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
 from crossrec.encoders.quiet import quiet
-from crossrec.training.language_modeling import ramp_and_cosine
+from crossrec.training.language_model_training import ramp_and_cosine
 
 WARMUP = 0.1  # share of the steps in which the learning rate rises
 

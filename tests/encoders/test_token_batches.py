@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossrec.encoders.language_model import open_tokenizer
-from crossrec.encoders.token_batches import (
-    NO_TARGET,
-    TokenBatches,
-    mask_tokens,
-    next_tokens,
-    plan_batches,
-)
+from crossrec.encoders.token_batches import TokenBatches, plan_batches
+from crossrec.encoders.token_targets import NO_TARGET, MaskedTokens, NextToken, mask_tokens
 
 
 @given(
@@ -55,10 +50,9 @@ def test_each_epoch_has_its_own_order() -> None:
 def test_the_next_token_is_the_target() -> None:
     ids = torch.tensor([[5, 6, 7], [8, 9, 0]])
     attention = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    assert next_tokens(ids, attention).tolist() == [
-        [6, 7, NO_TARGET],
-        [9, NO_TARGET, NO_TARGET],
-    ]
+    read, targets = NextToken()(ids, attention, [0, 1], torch.Generator())
+    assert read.equal(ids)
+    assert targets.tolist() == [[6, 7, NO_TARGET], [9, NO_TARGET, NO_TARGET]]
 
 
 def masked(share: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -102,14 +96,16 @@ def test_a_text_without_ordinary_tokens_has_no_target() -> None:
 def test_a_batch_depends_on_its_number_alone(tiny_bert: Path) -> None:
     tokenizer = open_tokenizer(tiny_bert)
     tokens = [[2, 5, 6, 3], [2, 7, 3], [2, 8, 9, 10, 3]]
-    batches = TokenBatches(tokens, [[0, 2], [1], [0, 2]], tokenizer, mask_share=0.5, seed=3)
+    batches = TokenBatches(tokens, [[0, 2], [1], [0, 2]], MaskedTokens(tokenizer, 0.5), seed=3)
     assert len(batches) == 3
     last = batches[2]
     first = batches[0]
-    for one, other in zip(batches[2], last, strict=True):
-        assert one.equal(other)
+    again = batches[2]
+    for name in ("ids", "attention", "targets"):
+        assert getattr(again, name).equal(getattr(last, name))
     assert not first[2].equal(last[2])  # the same texts in a later epoch: other masks
-    ids, attention, targets = first
+    ids, attention, targets, positions, lengths = first
+    assert positions is lengths is None
     assert ids.shape == attention.shape == targets.shape == (2, 5)
     assert targets[attention == 0].eq(NO_TARGET).all()
     assert targets[:, 0].eq(NO_TARGET).all()

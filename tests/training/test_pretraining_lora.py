@@ -28,8 +28,10 @@ from crossrec.configuration.values import check_values
 from crossrec.encoders.language_head import last_layers, open_with_head
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
 from crossrec.errors import UserError
-from crossrec.training.language_modeling import LanguageModelPretraining
+from crossrec.training.language_model_training import LanguageModelTraining, Schedule
+from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
+from crossrec.training.pretraining_tasks import Material
 
 COLOR = {"knife": "red", "lamp": "green", "pan": "blue", "chair": "gray"}  # what there is to learn
 SIZES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
@@ -117,7 +119,9 @@ def learn(origin: Path, folder: Path, max_steps: int = 6, **options: object) -> 
         enable_model_summary=False,
     )
     given = {"lora_rank": 2, "learning_rate": 1e-2, "meaning_weight": 0.0, **options}
-    return pretrain(TEXTS, origin, folder, trainer, **given)
+    seed = given.pop("seed", 0)
+    settings = PretrainingOptions(**given)
+    return pretrain(Material(TEXTS), origin, folder, trainer, settings, seed=seed)
 
 
 def weights(folder: Path, head: bool = False) -> dict[str, torch.Tensor]:
@@ -218,11 +222,8 @@ def test_a_published_head_rests(origins: dict[str, Path], tmp_path: Path) -> Non
 
 def test_a_fresh_head_learns_whole(origins: dict[str, Path]) -> None:
     network, fresh = open_with_head(origins["bert"], "masked", seed=0)
-    module = LanguageModelPretraining(
-        network, held_out=[], learning_rate=1.0, head_learning_rate=1.0, head_steps=0,
-        warmup_steps=0, total_steps=1, trainable_layers=None, lora_rank=2, seed=0, masked=True,
-        pooling="mean", meaning_weight=0.0,
-    )  # fmt: skip
+    add_low_rank(network, rank=2, trainable_layers=None, seed=0)
+    module = LanguageModelTraining(network, [], None, Schedule(1.0, 1.0, 0, 0, 1), None, None)
     assert fresh
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     assert {names[id(parameter)] for parameter in module.head} == {

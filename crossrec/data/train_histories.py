@@ -1,0 +1,48 @@
+"""What each user did in train, in one order over both domains: what may be learned of taste."""
+
+from pathlib import Path
+
+import polars as pl
+
+from crossrec.data.columns import ITEM, SPLIT, USER
+from crossrec.data.prepared import read_account
+from crossrec.data.splits import TRAIN
+from crossrec.data.storage import DOMAINS, read_interactions
+
+DOMAIN = "domain"
+
+
+def train_histories(folder: Path) -> pl.DataFrame:
+    """The train events of both domains, user by user, oldest first.
+
+    Where the domains share a time, a source event that is not before its user's first held-out
+    event of the target is left out, as it is from the target's training sequences: together with
+    a target event it would say what comes next. Without a shared time the source goes first.
+
+    Args:
+        folder: of the prepared pair.
+
+    Returns:
+        USER, DOMAIN ("source" or "target") and ITEM of each event.
+    """
+    account = read_account(folder)
+    source, target = (read_interactions(folder, name) for name in DOMAINS)
+    held_out = target.filter(pl.col(SPLIT) != TRAIN)
+    order = [USER, ~pl.col("own")]
+    if account["order"] == "cut":
+        time = pl.col(account["time"])
+        first = held_out.group_by(USER).agg(time.min().alias("first"))
+        late = (time >= pl.col("first")).fill_null(False)
+        source = source.join(first, on=USER, how="left", maintain_order="left").filter(~late)
+        order = [USER, time, pl.col("own")]
+    else:
+        order = [USER, pl.col("own")]
+    columns = [USER, ITEM, SPLIT, *([account["time"]] if account["order"] == "cut" else [])]
+    events = pl.concat(
+        table.select(columns).with_columns(
+            pl.lit(name).alias(DOMAIN), pl.lit(name == "target").alias("own")
+        )
+        for name, table in zip(DOMAINS, (source, target), strict=True)
+    )
+    learned = events.filter(pl.col(SPLIT) == TRAIN)
+    return learned.sort(order, maintain_order=True).select(USER, DOMAIN, ITEM)

@@ -1,0 +1,231 @@
+"""Pretraining of a language model as a LightningModule: its schedule, its measures, its state."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel
+
+from crossrec.training.checkpoint import Checkpoint, write_checkpoint
+from crossrec.training.retrieval import Measures, Retrieval
+
+
+class Task(Protocol):
+    """What a language model is to learn; `reads_head` says whether by its language head."""
+
+    reads_head: bool
+    batches: Dataset[Any]
+
+    def loss(
+        self, network: PreTrainedModel, batch: Any, number: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of batch `number`, and what to log."""
+
+    def n_tokens(self, batch: Any) -> int:
+        """Tokens of a batch, without padding."""
+
+    def measure(self, network: PreTrainedModel) -> dict[str, float]:
+        """What is asked about data that nothing is learned from, by name."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How fast what learns, when.
+
+    Attributes:
+        learning_rate: peak for the body.
+        head_learning_rate: peak for the head.
+        head_steps: first steps, in which the body rests.
+        warmup_steps: steps over which a learning rate rises.
+        total_steps: optimizer steps of the whole run.
+    """
+
+    learning_rate: float
+    head_learning_rate: float
+    head_steps: int
+    warmup_steps: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where a training writes down how far it is.
+
+    Attributes:
+        file: the checkpoint.
+        partial: see `write_checkpoint`.
+        every: steps from one checkpoint to the next.
+    """
+
+    file: Path
+    partial: Path
+    every: int
+
+
+def ramp_and_cosine(step: int, start: int, warmup: int, total: int) -> float:
+    """Factor of a learning rate: 0 before `start`, linear up over `warmup` steps, cosine to 0."""
+    if step < start:
+        return 0.0
+    if step < start + warmup:
+        return (step - start + 1) / (warmup + 1)
+    progress = (step - start - warmup) / max(1, total - start - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+class LanguageModelTraining(lightning.LightningModule):
+    """The weighted sum of tasks, by AdamW.
+
+    Args:
+        network: a transformers network with a language-modeling head; what of it shall learn
+            requires gradients.
+        tasks: weight and task; a batch holds a part for each.
+        retrieval: measured before and after, None where nobody can be asked.
+        schedule: of the learning rates.
+        saving: of checkpoints; None writes none.
+        resumed: what an earlier process wrote; None begins at the beginning.
+    """
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        tasks: list[tuple[float, Task]],
+        retrieval: Retrieval | None,
+        schedule: Schedule,
+        saving: Saving | None,
+        resumed: Checkpoint | None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.weights = [weight for weight, _ in tasks]
+        self.tasks = [task for _, task in tasks]
+        # What tasks hold (the model as it was) goes where the network goes.
+        self.held = nn.ModuleList(task for task in self.tasks if isinstance(task, nn.Module))
+        self.retrieval, self.schedule, self.saving = retrieval, schedule, saving
+        self.resumed = resumed
+        account: dict[str, Any] = resumed.account if resumed else {}
+        self.measures: dict[str, float | Measures | None] = account.get("measures", {})
+        self.tokens_seen: int = account.get("tokens", 0)
+        self.seconds_before: float = account.get("seconds", 0.0)
+        in_body = {id(parameter) for parameter in network.base_model.parameters()}
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.body = [parameter for parameter in learning if id(parameter) in in_body]
+        self.head = [parameter for parameter in learning if id(parameter) not in in_body]
+        if resumed is not None:
+            self._restore(resumed)
+
+    def training_step(self, batch: tuple[int, list[Any]], batch_idx: int) -> Tensor:
+        number, parts = batch
+        loss = self._zero()
+        for weight, task, part in zip(self.weights, self.tasks, parts, strict=True):
+            if self._body_rests() and not task.reads_head:
+                continue
+            of_task, logged = task.loss(self.network, part, number)
+            loss = loss + weight * of_task
+            self.tokens_seen += task.n_tokens(part) * self.trainer.world_size
+            for name, value in logged.items():
+                self.log(f"pretraining/{name}", value, prog_bar=name != "drift")
+        seconds = time.monotonic() - self.started
+        self.log("pretraining/tokens_per_second", self.tokens_seen / seconds, prog_bar=True)
+        return loss
+
+    def _zero(self) -> Tensor:
+        """0 on the device of the parameters."""
+        return next(self.network.parameters()).new_zeros(())
+
+    def _body_rests(self) -> bool:
+        return bool(self.global_step < self.schedule.head_steps)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self._body_rests():
+            for parameter in self.body:
+                parameter.grad = None  # AdamW skips it, its moments stay clean
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        plan = self.schedule
+        groups = [
+            (self.body, plan.learning_rate, plan.head_steps),
+            (self.head, plan.head_learning_rate, 0),
+        ]
+        groups = [group for group in groups if group[0]]
+        optimizer = AdamW([{"params": params, "lr": rate} for params, rate, _ in groups])
+        if self.resumed is not None:
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in self.resumed.group("moment").items():
+                place, key = name.split(".")
+                state.setdefault(int(place), {})[key] = tensor
+            settings = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": settings})
+        scheduler = LambdaLR(optimizer, [self._factor(start) for _, _, start in groups])
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _factor(self, start: int) -> Callable[[int], float]:
+        done = self.resumed.step if self.resumed else 0
+        warmup, total = self.schedule.warmup_steps, self.schedule.total_steps
+        return lambda step: ramp_and_cosine(step + done, start, warmup, total)
+
+    def on_train_start(self) -> None:
+        self.started = time.monotonic() - self.seconds_before
+        if self.resumed is None:
+            self._measure("before")
+            self.measures |= {
+                f"{name.removesuffix('_before')}_head": None
+                for name in self.measures
+                if name != "retrieval_before"
+            }
+        elif scale := self.resumed.account["precision"]:
+            self.trainer.precision_plugin.load_state_dict(scale)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.schedule.head_steps and self.global_step == self.schedule.head_steps:
+            self._measure("head")
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step, saving = self.global_step, self.saving
+        due = saving is not None and step % saving.every == 0 and step < self.schedule.total_steps
+        whole = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        if saving is not None and due and whole and self.trainer.is_global_zero:
+            write_checkpoint(saving.file, saving.partial, self._state())
+
+    def on_train_end(self) -> None:
+        self._measure("after")
+
+    def _measure(self, when: str) -> None:
+        for task in self.tasks:
+            found = task.measure(self.network)
+            self.measures |= {f"{name}_{when}": value for name, value in found.items()}
+        if self.retrieval is not None and when != "head":
+            self.measures[f"retrieval_{when}"] = self.retrieval.measure(self.network.base_model)
+
+    def _state(self) -> Checkpoint:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        tensors = {f"weight:{n}": p.detach() for n, p in self._learning().items()}
+        for place, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"moment:{place}.{key}": tensor for key, tensor in moments.items()}
+        account = {
+            "measures": self.measures,
+            "tokens": self.tokens_seen,
+            "seconds": time.monotonic() - self.started,
+            "precision": self.trainer.precision_plugin.state_dict(),
+        }
+        return Checkpoint(self.global_step, tensors, account)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        weights = checkpoint.group("weight")
+        for name, parameter in self._learning().items():
+            parameter.data.copy_(weights[name])
+
+    def _learning(self) -> dict[str, nn.Parameter]:
+        return {n: p for n, p in self.network.named_parameters() if p.requires_grad}
