@@ -92,6 +92,7 @@ def judge(
         shared=torch.isin(test.users, shared_users).numpy(),
         train_counts=target.item_counts(),
         content=content,
+        truth_items=test.truth_items,
         metrics=evaluation["metrics"],
         ks=evaluation["ks"],
         beyond=evaluation["beyond"],

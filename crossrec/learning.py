@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from crossrec.curves import keep_curve, show_curve
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.encoders.content import Content
@@ -210,7 +211,13 @@ class Learning:
             "seed": s.seed,
             **reads,
         }
-        folder = self.staging.stage(name, code, inputs, make)
+
+        def make_with_curve(folder: Path) -> None:
+            make(folder)
+            keep_curve(s.run_folder, name, folder)
+
+        folder = self.staging.stage(name, code, inputs, make_with_curve)
+        show_curve(folder, s.run_folder, name)
         account = account_of(folder)
         trained = f", epoch {account['best_epoch'] + 1} of {account['epochs']}"
         log.info(

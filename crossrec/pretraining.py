@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from crossrec.artifacts import code_digest, key_of
+from crossrec.curves import keep_curve, show_curve
 from crossrec.data.columns import ITEM
 from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
 from crossrec.data.text_files import text_blocks, text_files
@@ -86,8 +87,10 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
             material, base.folder, folder, trainer, options, base.pooling, s.seed, checkpoint
         )
         (folder / "pretraining.json").write_text(json.dumps(account, indent=1) + "\n")
+        keep_curve(s.run_folder, "pretrain", folder)
 
     folder = staging.stage("pretrain", code, inputs, make)
+    show_curve(folder, s.run_folder, "pretrain")
     checkpoint.unlink(missing_ok=True)
     for line in _told(json.loads((folder / "pretraining.json").read_text())):
         log.info("           %s", line)

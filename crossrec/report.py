@@ -1,4 +1,4 @@
-"""Tables and plots from run folders alone: python -m crossrec.report RUN_OR_FOLDER..."""
+"""Pages, tables and plots from run folders alone: python -m crossrec.report RUN_OR_FOLDER..."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from crossrec.evaluation.sweeps import over_seeds, read_run, runs_table
 from crossrec.evaluation.tables import headline_metric, markdown, metric_title, terminal
 
 REPORT = "report"  # the folder that a report makes inside of what it reports on
+PAGE = "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m crossrec.report",
-        description="Rebuild tables and plots from run folders alone.",
+        description="A page, tables and plots from run folders alone.",
     )
     parser.add_argument(
         "folders",
@@ -54,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = find_runs(options.folders)
         if len(runs) == 1 and options.against is None:
             write_run_report(runs[0], output)
+            write_run_page(runs[0], output)
             Console().print(terminal(*_results(runs[0])))
         else:
-            settings, methods, _ = _write_sweep(runs, output, options.against)
+            settings, methods = write_sweep_page(runs, output, options.against)
             Console().print(sweep_terminal(settings))
             if not methods.is_empty():
                 Console().print(Text(), leaderboard_terminal(methods, options.against))
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {output}: cannot be written ({error})", file=sys.stderr)
         return 1
-    print(f"report: {output}")
+    print(f"report: {output / PAGE}")
     return 0
 
 
@@ -115,6 +117,35 @@ def write_run_report(folder: Path, output: Path | None = None) -> list[Path]:
     text = markdown(results, caption) + _images([plot])
     (output / "results.md").write_text(text, encoding="utf-8")
     return [plot]
+
+
+def write_run_page(folder: Path, output: Path) -> None:
+    """Write report.html, report.md, report.tex and the numbers behind them, of one run.
+
+    Raises:
+        UserError: the run's files are missing or broken.
+    """
+    from crossrec.reporting.building import run_report
+    from crossrec.reporting.writing import write_report
+
+    write_report(*run_report(read_run(folder), *_results(folder)), output)
+
+
+def write_sweep_page(
+    folders: Sequence[Path], output: Path, against: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Write all that there is to say of several runs; returns their settings and methods.
+
+    Raises:
+        UserError: a run has a broken file, or no row is called `against`.
+    """
+    from crossrec.reporting.building import sweep_report
+    from crossrec.reporting.writing import write_report
+
+    settings, methods, _ = _write_sweep(folders, output, against)
+    runs = [read_run(folder) for folder in folders]
+    write_report(*sweep_report(runs, settings, methods, against), output)
+    return settings, methods
 
 
 def write_sweep_report(folder: Path, output: Path | None = None) -> list[Path]:

@@ -5,8 +5,10 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import crossrec
 
@@ -41,6 +43,7 @@ def complete_record(
     fingerprint: str,
     artifacts: dict[str, str],
     validation: dict[str, dict[str, float]],
+    costs: Mapping[str, Any],
 ) -> None:
     """Add to record.json what a finished run was measured on and made of.
 
@@ -49,10 +52,12 @@ def complete_record(
         fingerprint: of the data.
         artifacts: stage -> name of its artifact, weights among them.
         validation: row of the table -> metric -> what it reached in validation.
+        costs: stage -> what it cost (see `staging.Staging.costs`).
     """
     file = folder / "record.json"
     record = json.loads(file.read_text())
     record |= {"data_fingerprint": fingerprint, "artifacts": artifacts, "validation": validation}
+    record["costs"] = costs
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 

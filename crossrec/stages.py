@@ -17,6 +17,7 @@ from crossrec.end_to_end import keep_states
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
+from crossrec.exhibits import write_exhibits
 from crossrec.guarding import guard, guarded
 from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, validation_of
@@ -27,7 +28,7 @@ from crossrec.recommend import recommend, write_recommendations
 from crossrec.reranking import Reranking
 from crossrec.scoring import Contestant, Ranker
 from crossrec.settings import Part, Settings
-from crossrec.staging import Staging
+from crossrec.staging import Cost, Staging
 from crossrec.training.objectives import Rating
 from crossrec.transfer.method import check_overlap
 from crossrec.transfer.pair_model import PairModel
@@ -64,14 +65,16 @@ def main_job(settings: Settings) -> "Outcome":
         reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
     ranked_by = artifacts[TRANSFERRED].name
-    contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
-    results, caption = contest.evaluate(data, content)
+    with staging.timed("recommend"):
+        contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
+    with staging.timed("evaluate"):
+        results, caption = contest.evaluate(data, content)
     if reranking:
         reranking.run(data, pair, contest.transferred, ranked_by, caption)
     validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
     trained_rows = {"scratch": scratch, **artifacts}
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
-    return Outcome(results, caption, validation, data, staging.used)
+    return Outcome(results, caption, validation, data, staging.used, staging.costs)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Outcome:
             trained or tuned have one.
         data: folder of the prepared pair.
         artifacts: stage -> name of the artifact that it made or reused.
+        costs: stage -> seconds, memory and size (see `Staging.costs`).
     """
 
     results: Results
@@ -92,6 +96,7 @@ class Outcome:
     validation: dict[str, dict[str, float]]
     data: Path
     artifacts: dict[str, str]
+    costs: dict[str, Cost]
 
 
 def methods_for(settings: Settings, pair: DomainPair) -> dict[str, Part]:
@@ -214,6 +219,7 @@ class Contest:
         per_user = judge(rows, target, content.target, shared, cold, s.evaluation)
         results = Results.of(per_user, target.n_items)
         caption = s.caption(read_account(data))
+        write_exhibits(s.run_folder, self.pair, s.seed)
         write_results(s.run_folder, per_user, results, caption, target.n_items)
         log.info(
             "evaluate   %d models, %s test users (%.1f s)",

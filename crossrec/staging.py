@@ -1,15 +1,20 @@
 """A stage of a run: an artifact that is found or made, and one line of log that says which."""
 
+import json
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crossrec.artifacts import ArtifactStore, code_digest
+from crossrec.artifacts import RECORD, ArtifactStore, code_digest, peak_memory
 from crossrec.lineage import PACKAGE
 
 log = logging.getLogger(__name__)
+Cost = dict[str, float | bool | None]
+MODELS = ("weights.safetensors", "model.safetensors")  # of recommenders, of language models
 
 
 class Staging:
@@ -20,11 +25,17 @@ class Staging:
 
     Args:
         artifacts: folder of artifacts that runs share.
+
+    Attributes:
+        used: stage -> name of its artifact.
+        costs: stage -> seconds and peak_memory (bytes) of making it, in whichever run that was,
+            and whether it was reused; bytes on disk and trained parameters, where it has any.
     """
 
     def __init__(self, artifacts: Path) -> None:
         self.store = ArtifactStore(artifacts)
         self.used: dict[str, str] = {}
+        self.costs: dict[str, Cost] = {}
 
     def stage(
         self,
@@ -45,6 +56,33 @@ class Staging:
         digest = code_digest(*(PACKAGE / part for part in code))
         folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
         self.used[name] = folder.name
+        self.costs[name] = {"reused": reused, **_cost(folder)}
         seconds = time.monotonic() - start
         log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Counts the cost of a stage that leaves no artifact."""
+        start = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - start, 3)
+        self.costs[name] = {"reused": False, "seconds": seconds, "peak_memory": peak_memory()}
+
+
+def _cost(artifact: Path) -> Cost:
+    record = json.loads((artifact / RECORD).read_text())
+    models = [name for name in record["files"] if Path(name).name in MODELS]
+    return {
+        "seconds": record.get("seconds"),  # artifacts of earlier versions did not count
+        "peak_memory": record.get("peak_memory"),
+        "bytes": sum(entry["bytes"] for entry in record["files"].values()),
+        "parameters": sum(_parameters(artifact / name) for name in models) if models else None,
+    }
+
+
+def _parameters(weights: Path) -> int:
+    """Numbers in a safetensors file; its header is JSON behind 8 bytes that say how long it is."""
+    with weights.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__")

@@ -78,7 +78,13 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
         logger = logger_factory(cfg.logger.name, folder, wandb_run)
         outcome = main_job(replace(settings, logger=logger))
         account = read_account(outcome.data)
-        complete_record(folder, account["fingerprint"], outcome.artifacts, outcome.validation)
+        complete_record(
+            folder,
+            account["fingerprint"],
+            outcome.artifacts,
+            outcome.validation,
+            outcome.costs,
+        )
         results, caption = outcome.results, outcome.caption
         about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
         plots = [*write_run_report(folder), *about_data]

@@ -22,6 +22,7 @@ LAYERS: list[list[set[str]]] = [
             "train",
             "sweep",
             "report",
+            "reporting",
             "tracking",
             "run_record",
             "configuration",
@@ -50,6 +51,8 @@ LAYERS: list[list[set[str]]] = [
             "prompting",
             "judging",
             "scoring",
+            "exhibits",
+            "curves",
             "settings",
         }
     ],

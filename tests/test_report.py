@@ -33,6 +33,7 @@ def make_run(
         np.ones(users, dtype=bool),
         torch.ones(20),
         None,
+        torch.arange(users) % 20,
     )
 
     def evaluate(model: str, ranks: np.ndarray) -> pl.DataFrame:
@@ -165,7 +166,7 @@ def test_the_command_prints_the_table(tmp_path, capsys):
     assert main([str(tmp_path / "a")]) == 0
     printed = capsys.readouterr().out
     assert "transferred vs scratch, all users: NDCG@10" in printed
-    assert printed.endswith(f"report: {tmp_path / 'a' / 'report'}\n")
+    assert printed.endswith(f"report: {tmp_path / 'a' / 'report' / 'report.html'}\n")
     make_run(tmp_path / "b", seed=0, lambda_=2.0)
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor
 
 from crossrec.errors import UserError
@@ -29,6 +30,7 @@ class Panel:
         shared: (U,) bool: the users who are in the source, too.
         train_counts: (n_items,) train interactions of each item, for novelty.
         content: (n_items, d) content vectors for diversity; None leaves that column out.
+        truth_items: (T,) the held-out items of all queries, in their order.
         metrics: names in METRICS.
         ks: list lengths at which they are taken.
         beyond: any of coverage, novelty, diversity.
@@ -43,6 +45,7 @@ class Panel:
     shared: np.ndarray
     train_counts: Tensor
     content: Tensor | None
+    truth_items: Tensor
     metrics: Sequence[str] = tuple(METRICS)
     ks: Sequence[int] = (10,)
     beyond: Sequence[str] = BEYOND
@@ -70,7 +73,8 @@ class Panel:
         """One row a user: model, user_id, group, shared, n_train, METRIC@K ..., and more.
 
         top_items is the list itself (coverage is a property of all lists together); n_ratings,
-        squared_error, absolute_error and like_right are sums over the user's held-out ratings.
+        squared_error, absolute_error and like_right are sums over the user's held-out ratings;
+        truth_items and truth_ranks list the held-out items and where each of them stands.
 
         Args:
             model: its name in the table.
@@ -108,5 +112,14 @@ class Panel:
                 "shared": self.shared,
                 "n_train": self.n_train,
                 **columns,
+                "truth_items": _lists(self.truth_items, ranking.truth_offsets),
+                "truth_ranks": _lists(ranking.truth_ranks, ranking.truth_offsets),
             }
         )
+
+
+def _lists(values: Tensor, offsets: Tensor) -> pl.Series:
+    """Each query's part of (T,) values, as lists of int32."""
+    query = torch.repeat_interleave(offsets.diff()).numpy()  # each has at least one
+    flat = pl.DataFrame({"query": query, "value": values.int().numpy()})
+    return flat.group_by("query", maintain_order=True).agg("value")["value"]

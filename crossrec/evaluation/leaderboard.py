@@ -46,7 +46,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     **{
         f"{column}_{reference}": pl.Float64
         for reference in ("scratch", "reference")
-        for column in ("gain", "relative_gain", "p_holm")
+        for column in ("gain", "relative_gain", "gain_low", "gain_high", "p_holm")
     },
     "reference": pl.String,
 }
@@ -80,8 +80,8 @@ def leaderboard(runs: Sequence[Run], against: str | None = None) -> pl.DataFrame
 
     Columns: data, users, metric, method, options and settings (those of the chosen one, and how
     many there were), seeds, value, low, high (95% interval over seeds; over users for a single
-    seed), gain, relative_gain and p_holm against scratch and against the reference, and which row
-    that is. Runs without a per-user table are left out.
+    seed), gain, relative_gain, gain_low, gain_high (its 95% interval) and p_holm against scratch
+    and against the reference, and which row that is. Runs without a per-user table are left out.
 
     Args:
         against: the row that is the reference; None for the best single-domain row.
@@ -169,6 +169,8 @@ def _tested(rows: Sequence[_Row], metric: str, against: str | None) -> Iterator[
             for reference, found in tests.items():
                 entry[f"gain_{reference}"] = found[place].gain
                 entry[f"relative_gain_{reference}"] = found[place].relative_gain
+                entry[f"gain_low_{reference}"] = found[place].low
+                entry[f"gain_high_{reference}"] = found[place].high
                 entry[f"p_holm_{reference}"] = corrected[reference][place]
             entry["reference"] = best.method if best else None
         yield entry

@@ -32,7 +32,8 @@ class Setting:
     Attributes:
         options: what was asked for on the command line, and not by all runs.
         validation: seed -> what it reached in validation, and by which metric.
-        per_user: seed -> per-user table of the run with that seed; the last, if it ran twice.
+        per_user: seed -> per-user table of the run with that seed, its world (which simulated
+            users are others in) and folder added; the last, if it ran twice.
         scratch: seed -> that of scratch in the same run.
     """
 
@@ -51,7 +52,9 @@ def by_data(runs: Sequence[Run]) -> dict[str, dict[str, list[Setting]]]:
     common = set.intersection(*(set(run.overrides) for run in runs))
     several_models = len({run.config.get("model._target_") for run in runs}) > 1
     found: dict[str, dict[str, dict[str, Setting]]] = {}
-    read = [(run, *_read(run)) for run in runs if (run.folder / "per_user.parquet").exists()]
+    read = [
+        (run, *read_per_user(run)) for run in runs if (run.folder / "per_user.parquet").exists()
+    ]
     several_metrics = len({_monitor(record) for _, _, record in read}) > 1
     for run, per_user, record in read:
         asked = [text for text in run.overrides if text not in common]
@@ -73,7 +76,12 @@ def by_data(runs: Sequence[Run]) -> dict[str, dict[str, list[Setting]]]:
     }
 
 
-def _read(run: Run) -> tuple[pl.DataFrame, dict]:
+def read_per_user(run: Run) -> tuple[pl.DataFrame, dict]:
+    """The per-user table of a run, with its world and folder, and the run's record.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
     path = run.folder / "per_user.parquet"
     try:
         per_user = pl.read_parquet(path)
@@ -87,7 +95,8 @@ def _read(run: Run) -> tuple[pl.DataFrame, dict]:
     # Real users are the same ones whatever split a seed draws; simulated ones are made by it.
     simulated = run.config.get("data.simulated") == "True"
     world = str(record.get("data_fingerprint", "")) if simulated else ""
-    return per_user.with_columns(pl.lit(world).alias("world")), record
+    folder = pl.lit(str(run.folder)).alias("folder")
+    return per_user.with_columns(pl.lit(world).alias("world"), folder), record
 
 
 def _monitor(record: dict) -> str | None:

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, model_order
+from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, MODELS, model_order
 from crossrec.evaluation.tables import metric_title
 
 COLORS = {BASELINE: "#7a7a7a", CANDIDATE: "#c2410c", "oracle": "#15803d"}
 OTHER = "#1d4ed8"
+WIDEST = 2  # intervals are cut at so many times the highest value
 
 
 def plot_models(values: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
     """One panel a user group, one dot with its interval a model; values as in results.csv."""
     rows = values.filter(pl.col("metric") == metric)
-    models = sorted(rows["model"].unique(), key=model_order, reverse=True)
+    models = sorted(rows["model"].unique(), key=model_order)
     groups = _groups(rows)
     figure = _figure(3.6 * len(groups) + 0.8, 0.36 * len(models) + 1.4, title)
     for place, users in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), place + 1)
-        for model, value, low, high in (
-            rows.filter(pl.col("users") == users)
-            .select("model", "value", "low", "high")
-            .iter_rows()
-        ):
-            color = COLORS.get(model, OTHER)
-            axes.plot([low, high], [models.index(model)] * 2, color=color, linewidth=2)
-            axes.plot(value, models.index(model), "o", color=color)
+        draw_models(axes, rows.filter(pl.col("users") == users), models, place == 0)
         _labels(axes, f"{users} users", metric_title(metric))
-        axes.set_xlim(left=0)
-        axes.set_ylim(-0.6, len(models) - 0.4)
-        axes.set_yticks(range(len(models)), models if place == 0 else [""] * len(models))
     return _save(figure, path)
+
+
+def draw_models(axes: Axes, rows: pl.DataFrame, models: Sequence[str], named: bool = True) -> None:
+    """A dot with its interval for each model, the first one on top.
+
+    Args:
+        rows: model, value, low, high.
+        models: all that have a place.
+        named: whether their names stand at the left.
+    """
+    for model, value, low, high in rows.select("model", "value", "low", "high").iter_rows():
+        usual = OTHER if model.partition(" ")[0] in MODELS else COLORS[CANDIDATE]
+        color, place = COLORS.get(model, usual), len(models) - 1 - models.index(model)
+        axes.plot([low, high], [place] * 2, color=color, linewidth=2)
+        axes.plot(value, place, "o", color=color)
+    highest = float(np.nanmax(rows.select("value", "high").to_numpy(), initial=0))
+    widest = WIDEST * float(np.nanmax(rows["value"].to_numpy(), initial=0))
+    axes.set_xlim(0, 1.05 * min(highest, widest) or 1)
+    axes.set_ylim(-0.6, len(models) - 0.4)
+    axes.set_yticks(range(len(models)), models[::-1] if named else [""] * len(models))
 
 
 def plot_settings(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
@@ -63,60 +76,70 @@ def plot_settings(table: pl.DataFrame, metric: str, title: str, path: Path) -> P
 
 def plot_line(table: pl.DataFrame, metric: str, by: str, title: str, path: Path) -> Path:
     """scratch and transferred over the setting `by` (a column of numbers), with intervals."""
-    rows = table.filter(pl.col("metric") == metric).sort(by)
+    rows = table.filter(pl.col("metric") == metric)
     groups = _groups(rows)
-    ticks = sorted(rows[by].unique())
     figure = _figure(3.6 * len(groups) + 0.8, 3.4, title)
     for place, users in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), place + 1)
-        for model in (BASELINE, CANDIDATE):
-            chosen = rows.filter(pl.col("users") == users, pl.col("model") == model)
-            at = [ticks.index(value) for value in chosen[by]]
-            axes.plot(at, chosen["value"], "o-", color=COLORS[model], label=model)
-            axes.fill_between(
-                at, chosen["low"], chosen["high"], color=COLORS[model], alpha=0.15, linewidth=0
-            )
+        draw_line(axes, rows.filter(pl.col("users") == users), by)
         _labels(axes, f"{users} users", by)
-        axes.set_ylim(bottom=0)
-        axes.set_xticks(range(len(ticks)), [f"{value:g}" for value in ticks])
     figure.axes[0].set_ylabel(metric_title(metric))
     figure.axes[0].legend(frameon=False, fontsize=8)
     return _save(figure, path)
 
 
+def draw_line(axes: Axes, rows: pl.DataFrame, by: str) -> None:
+    """Values over a setting, with intervals: columns `by`, model, value, low, high."""
+    ticks = sorted(rows[by].unique())
+    for model in (BASELINE, CANDIDATE):
+        chosen = rows.filter(pl.col("model") == model).sort(by)
+        at = [ticks.index(value) for value in chosen[by]]
+        axes.plot(at, chosen["value"], "o-", color=COLORS[model], label=model)
+        axes.fill_between(
+            at, chosen["low"], chosen["high"], color=COLORS[model], alpha=0.15, linewidth=0
+        )
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(range(len(ticks)), [f"{value:g}" for value in ticks])
+
+
 def plot_heat_map(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
     """transferred over lambda (across) and mu (up), one panel a user group; darker is better."""
     rows = table.filter(pl.col("metric") == metric, pl.col("model") == CANDIDATE)
-    lambdas, mus = sorted(rows["lambda"].unique()), sorted(rows["mu"].unique())
+    lambdas, mus = rows["lambda"].n_unique(), rows["mu"].n_unique()
     groups = _groups(rows)
-    width = max(2.8, 0.75 * len(lambdas))
-    figure = _figure(width * len(groups) + 1.2, max(2.6, 0.55 * len(mus) + 1.6), title)
+    width = max(2.8, 0.75 * lambdas)
+    figure = _figure(width * len(groups) + 1.2, max(2.6, 0.55 * mus + 1.6), title)
     for place, users in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), place + 1)
-        cells = [[math.nan] * len(lambdas) for _ in mus]
-        chosen = rows.filter(pl.col("users") == users).select("lambda", "mu", "value")
-        for across, up, value in chosen.iter_rows():
-            cells[mus.index(up)][lambdas.index(across)] = value
-        axes.imshow(cells, origin="lower", aspect="auto", cmap="Oranges")
-        found = chosen["value"].to_numpy()
-        for y, line in enumerate(cells):
-            for x, value in enumerate(line):
-                dark = not math.isnan(value) and value > (found.min() + 2 * found.max()) / 3
-                axes.text(
-                    x,
-                    y,
-                    "-" if math.isnan(value) else f"{value:.4f}".removeprefix("0"),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if dark else "black",
-                )
+        draw_heat_map(axes, rows.filter(pl.col("users") == users))
         axes.set_title(f"{users} users", fontsize=10)
-        axes.set_xlabel("lambda")
-        axes.set_xticks(range(len(lambdas)), [f"{value:g}" for value in lambdas])
-        axes.set_yticks(range(len(mus)), [f"{value:g}" for value in mus])
-    figure.axes[0].set_ylabel("mu")
     return _save(figure, path)
+
+
+def draw_heat_map(axes: Axes, rows: pl.DataFrame) -> None:
+    """Cells with their values over lambda (across) and mu (up): columns lambda, mu, value."""
+    lambdas, mus = sorted(rows["lambda"].unique()), sorted(rows["mu"].unique())
+    cells = [[math.nan] * len(lambdas) for _ in mus]
+    for across, up, value in rows.select("lambda", "mu", "value").iter_rows():
+        cells[mus.index(up)][lambdas.index(across)] = value
+    axes.pcolormesh(cells, cmap="Oranges", edgecolors="white", linewidth=1)
+    found = rows["value"].to_numpy()
+    for y, line in enumerate(cells):
+        for x, value in enumerate(line):
+            dark = not math.isnan(value) and value > (found.min() + 2 * found.max()) / 3
+            axes.text(
+                x + 0.5,
+                y + 0.5,
+                "-" if math.isnan(value) else f"{value:.4f}".removeprefix("0"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else "#111111",
+            )
+    axes.set_xlabel("lambda")
+    axes.set_ylabel("mu")
+    axes.set_xticks([x + 0.5 for x in range(len(lambdas))], [f"{value:g}" for value in lambdas])
+    axes.set_yticks([y + 0.5 for y in range(len(mus))], [f"{value:g}" for value in mus])
 
 
 def _groups(rows: pl.DataFrame) -> list[str]:

@@ -29,7 +29,7 @@ def sentence(table: pl.DataFrame, weight: float) -> str:
     if weight == 0:
         return f"the judge weighs 0 in validation: {found} stays as it was"
     bounds = f"[{row['gain_low']:+.4f}, {row['gain_high']:+.4f}]"
-    tested = verdict(row["gain"], row["p"])
+    tested = verdict(row["gain"], row["p"], metric)
     return f"judge's weight {weight:g}: {found} ({row['gain']:+.4f} {bounds}, {tested})"
 
 

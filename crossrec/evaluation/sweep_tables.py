@@ -22,7 +22,7 @@ NOTE = (
 
 def sweep_terminal(settings: pl.DataFrame) -> Group:
     """What `over_seeds` gives, as one table of the headline metric with a block a user group."""
-    header, blocks = _cells(settings)
+    header, blocks = sweep_cells(settings)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for place, name in enumerate(header):
         table.add_column(
@@ -42,7 +42,7 @@ def sweep_terminal(settings: pl.DataFrame) -> Group:
 
 def sweep_markdown(settings: pl.DataFrame) -> str:
     """The same for settings.md."""
-    header, blocks = _cells(settings)
+    header, blocks = sweep_cells(settings)
     lines = [f"# {metric_title(headline_metric(settings))}", ""]
     for users, rows in blocks:
         lines += [f"**{users} users**", "", markdown_line(header)]
@@ -51,8 +51,8 @@ def sweep_markdown(settings: pl.DataFrame) -> str:
     return "\n".join([*lines, NOTE, ""])
 
 
-def _cells(settings: pl.DataFrame) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
-    """Header, and for each user group a row of cells a setting."""
+def sweep_cells(settings: pl.DataFrame) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
+    """Header, and for each user group a row of cells a setting; by the headline metric."""
     metric = headline_metric(settings)
     chosen = settings.filter(pl.col("metric") == metric)
     models = [model for model in MODELS if model in chosen["model"].unique()]

@@ -14,6 +14,7 @@ from crossrec.evaluation.summary import (
     BASELINE,
     CANDIDATE,
     GROUPS,
+    LOWER_IS_BETTER,
     Results,
     metric_order,
     model_order,
@@ -69,19 +70,19 @@ def gain_lines(results: Results) -> list[str]:
         else:
             change = f"{row['gain']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
         start = f"{CANDIDATE} vs {BASELINE}, {row['users']} users"
-        lines.append(
-            f"{start}: {metric_title(metric)} {change}, {verdict(row['gain'], row['p_holm'])}"
-        )
+        sure = verdict(row["gain"], row["p_holm"], metric)
+        lines.append(f"{start}: {metric_title(metric)} {change}, {sure}")
     return lines
 
 
-def verdict(gain: float, p: float) -> str:
-    """Plain words for a Holm-corrected p-value."""
+def verdict(gain: float, p: float, metric: str) -> str:
+    """Plain words for a Holm-corrected p-value; less of an error is a gain."""
     if math.isnan(p):
         return "too few users to test"
     if p >= LEVEL:
         return f"{p_text(p)}: no significant difference"
-    return f"{p_text(p)}: significant {'gain' if gain > 0 else 'loss'}"
+    better = (gain > 0) != metric.startswith(LOWER_IS_BETTER)
+    return f"{p_text(p)}: significant {'gain' if better else 'loss'}"
 
 
 def note(results: Results) -> str:
@@ -96,7 +97,7 @@ def note(results: Results) -> str:
 def terminal(results: Results, caption: str) -> Group:
     """What a run prints: tables that fit 80 columns, then the gains in words."""
     parts: list[Table | Text] = [Text(caption, style="bold")]
-    for metrics in _sheets(results.values):
+    for metrics in sheets(results.values):
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
         for metric in metrics:
@@ -122,7 +123,7 @@ def terminal(results: Results, caption: str) -> Group:
 def markdown(results: Results, caption: str) -> str:
     """The same for results.md."""
     lines = [caption, ""]
-    for metrics in _sheets(results.values):
+    for metrics in sheets(results.values):
         for users in GROUPS:
             rows = _rows(results.values, users, metrics)
             if not rows:
@@ -148,7 +149,7 @@ def addresses(results: Results, where: str = "test/target") -> dict[str, float]:
     }
 
 
-def _sheets(values: pl.DataFrame) -> list[list[str]]:
+def sheets(values: pl.DataFrame) -> list[list[str]]:
     """Metrics that share a table: the ranking ones of each list length; then all others."""
     names = sorted(values["metric"].unique(), key=metric_order)
     ranking = [name for name in names if name.partition("@")[0] in RANKING]

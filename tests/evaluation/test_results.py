@@ -41,6 +41,7 @@ def panel(n: int, cold: list[bool], **changes) -> Panel:
         "shared": np.ones(n, dtype=bool),
         "train_counts": torch.ones(N_ITEMS),
         "content": torch.eye(N_ITEMS),
+        "truth_items": torch.arange(n),
         **changes,
     }
     return Panel(**arguments)

@@ -20,7 +20,7 @@ import torch
 
 from crossrec import pretraining
 from crossrec.collecting import collect
-from crossrec.data import histories, pair, prepared
+from crossrec.data import histories, pair, prepared, train_histories
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import KEY, Domain
@@ -34,6 +34,7 @@ from crossrec.scoring import of_baseline, train_matrix
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
 from crossrec.training.objectives import BPR, Rating, Softmax
+from crossrec.training.pretraining_tasks import Material
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 CLEANINGS = ("keep_all", "default", "five_core")
@@ -199,32 +200,60 @@ def in_statistics(domain: Domain, own: str, past: Past) -> Found:
     }
 
 
+def in_histories(events: pl.DataFrame, past: Past) -> set[str]:
+    """Canaries in the histories that a language model learns from: events that are not train, or
+    that come after what is held out of their user."""
+    known = {
+        (row[USER], row["domain"], row[ITEM])
+        for row in past.rows
+        if row["number"] in past.histories("target")["train"] | past.histories("source")["train"]
+        if row["number"] in past.train
+    }
+    late = past.source() - past.source("valid", "test")
+    told = {(row[USER], row["domain"], row[ITEM]) for row in past.rows if row["number"] in late}
+    return {" ".join(event) for event in events.rows() if event not in known or event in told}
+
+
 def look(world: Any, settings: Settings, patch: pytest.MonkeyPatch) -> Found:
     """Run the stages up to pretraining, and look for canaries in all that they made."""
     past = Past(world)
 
-    def record(texts: list[str], base: Path, folder: Path, *trained: Any, **options: Any) -> Any:
+    def record(read: Material, base: Path, folder: Path, *trained: Any) -> Any:
+        assert read.histories is not None
+        texts = [*read.texts, *read.histories.texts]
         (folder / "texts.json").write_text(json.dumps(texts))
+        events.append(len(read.histories.codes))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
+    events: list[Any] = []
+    histories_of = pretraining.train_histories
+
+    def keep(data: Path) -> pl.DataFrame:
+        events.append(histories_of(data))
+        return events[-1]
+
     patch.setattr(pretraining, "pretrain", record)
+    patch.setattr(pretraining, "train_histories", keep)
     staging = Staging(settings.artifacts)
     data = collect(settings, staging)
     model = pretrain_encoder(settings, staging, data)
     assert model is not None
     texts = json.loads((model.folder / "texts.json").read_text())
     assert texts
+    told_of, used = events
+    assert 0 < used <= len(told_of)
     reviews = [text for name in DOMAINS for text in read_reviews(data, name)[REVIEW]]
     assert reviews
     loaded = load_pair(data)
     times = {row[TIMESTAMP]: row["number"] for row in past.rows if row["domain"] == "source"}
-    events = [times[time] for time in read_interactions(data, "source")[TIMESTAMP]]
+    left_of_source = [times[time] for time in read_interactions(data, "source")[TIMESTAMP]]
     left = past.source()
     both = {row[USER] for row in past.rows if row["number"] in left}
     found: Found = {
         "reviews": in_texts(reviews, past),
         "corpus": in_texts(texts, past),
-        "source events": past.unknown(events, left),
+        "histories": in_histories(told_of, past),
+        "source events": past.unknown(left_of_source, left),
         "overlap": set(loaded.source.user_ids[loaded.shared_users.numpy()]) - both,
         "masks": set(),
     }
@@ -329,6 +358,28 @@ def a_cut_that_lets_ties_pass(settings: Settings, patch: pytest.MonkeyPatch) -> 
     return settings
 
 
+def histories_of_all_events(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
+    """The language model is told what came with what in the held-out events, too."""
+
+    def leaky(folder: Path, domain: str) -> pl.DataFrame:
+        events = read_interactions(folder, domain)
+        return events.with_columns(pl.lit("train").alias(SPLIT))
+
+    patch.setattr(train_histories, "read_interactions", leaky)
+    return settings
+
+
+def histories_up_to_the_test_event(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
+    """The language model is told what users did in the source after their validation event."""
+
+    def leaky(folder: Path, domain: str) -> pl.DataFrame:
+        events = read_interactions(folder, domain)
+        return events.filter(pl.col(SPLIT) == "train") if domain == "target" else events
+
+    patch.setattr(train_histories, "read_interactions", leaky)
+    return settings
+
+
 def of_domains(patch: pytest.MonkeyPatch, change: Callable[..., Domain]) -> None:
     """Build domains by `change(build, name, ..., context_first)`."""
     build = pair.build_domain
@@ -409,9 +460,11 @@ HISTORIES = {"train sequences", "train batches", "valid sequences", "valid batch
 LEAKS: dict[Leak, set[str]] = {
     reviews_of_all_events: {"reviews", "corpus"},
     texts_of_all_items: {"corpus"},
-    a_test_event_in_train: {"reviews", "corpus", *COUNTED, *HISTORIES},
+    histories_of_all_events: {"histories"},
+    histories_up_to_the_test_event: {"histories"},
+    a_test_event_in_train: {"reviews", "corpus", "histories", *COUNTED, *HISTORIES},
     counts_of_held_out_events: COUNTED,
-    a_source_that_goes_on: {"reviews", "source events", "overlap"},
+    a_source_that_goes_on: {"reviews", "source events", "histories", "overlap"},
     a_cut_that_lets_ties_pass: {"source events"},
     histories_in_no_order: HISTORIES,
     histories_that_let_ties_pass: HISTORIES,
@@ -421,11 +474,15 @@ LEAKS: dict[Leak, set[str]] = {
     validation_on_test_histories: {"valid batches"},
 }
 
-# Users who are cold have no training history, and were known before.
-ABSENT: dict[Leak, set[str]] = {
-    histories_in_no_order: {"train sequences", "train batches"},
-    histories_that_let_ties_pass: {"train sequences", "train batches"},
-    a_source_that_goes_on: {"overlap"},
+# Users who are cold have no training history, and were known before. A source that is split by
+# time has no train event after the target's validation begins.
+ABSENT: dict[str, dict[Leak, set[str]]] = {
+    "cold_users": {
+        histories_in_no_order: {"train sequences", "train batches"},
+        histories_that_let_ties_pass: {"train sequences", "train batches"},
+        a_source_that_goes_on: {"overlap"},
+    },
+    "temporal": {histories_up_to_the_test_event: {"histories"}},
 }
 
 
@@ -441,6 +498,6 @@ def test_canaries_are_found_where_it_leaks(
     world = plant(split, "default")
     settings = leak(replace(world.settings, artifacts=tmp_path), monkeypatch)
     found = look(world, settings, monkeypatch)
-    expected = LEAKS[leak] - (ABSENT.get(leak, set()) if split == "cold_users" else set())
+    expected = LEAKS[leak] - ABSENT.get(split, {}).get(leak, set())
     assert expected <= {place for place, canaries in found.items() if canaries}
     assert set(found) == set().union(*LEAKS.values())  # no place is searched in vain

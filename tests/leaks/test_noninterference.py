@@ -35,6 +35,7 @@ from crossrec.learning import Learning
 from crossrec.pretraining import pretrain_encoder
 from crossrec.settings import Settings
 from crossrec.staging import Staging
+from crossrec.training.pretraining_tasks import Material
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 CLEANINGS = ("keep_all", "default", "five_core")
@@ -53,8 +54,10 @@ def learned(world: Any, data: Path, name: str) -> np.ndarray:
 def seen(world: Any, settings: Settings) -> dict[str, Any]:
     """All that models are fitted on, and what the encoder makes of items, by what it is."""
 
-    def record(texts: list[str], base: Path, folder: Path, *trained: Any, **options: Any) -> Any:
-        (folder / "texts.json").write_text(json.dumps(texts))
+    def record(read: Material, base: Path, folder: Path, *trained: Any) -> Any:
+        assert read.histories is not None
+        told = {name: np.asarray(value).tolist() for name, value in vars(read.histories).items()}
+        (folder / "read.json").write_text(json.dumps({"corpus": read.texts, "histories": told}))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
     staging = Staging(settings.artifacts)
@@ -66,7 +69,7 @@ def seen(world: Any, settings: Settings) -> dict[str, Any]:
     untrained = LanguageModel(Path(settings.encoder["model"]), "mean")
     content = encode_items(settings, staging, data, untrained)
     view: dict[str, Any] = {
-        "corpus": json.loads((model.folder / "texts.json").read_text()),
+        **json.loads((model.folder / "read.json").read_text()),
         "reviews": [sorted(read_reviews(data, name).rows()) for name in DOMAINS],
     }
     for name in DOMAINS:
@@ -149,7 +152,7 @@ def test_what_is_said_of_train_events_changes_what_is_learned(
 ) -> None:
     world = plant(split, "default")
     runs = world.settings, world.varied(tmp_path, ("train",))
-    expected = {"reviews", "corpus", "learned vectors", "other vectors"}
+    expected = {"reviews", "corpus", "histories", "learned vectors", "other vectors"}
     expected |= {f"{name} means" for name in ("source", "target", "target_only")}
     expected |= {f"{name} ratings" for name in ("source", "target", "target_only")}
     assert differing(*(seen(world, settings) for settings in runs)) == expected
@@ -184,7 +187,7 @@ def ratings_of_test_events(patch: pytest.MonkeyPatch) -> None:
     ("leak", "expected"),
     [
         (items_of_all_events, {"corpus", "learned vectors"}),
-        (reviews_of_all_events, {"reviews", "corpus", "learned vectors"}),
+        (reviews_of_all_events, {"reviews", "corpus", "histories", "learned vectors"}),
         (ratings_of_test_events, {"source means", "target means", "target ratings"}),
     ],
 )
@@ -232,6 +235,7 @@ def trained(settings: Settings) -> dict[str, Any]:
     return found
 
 
+TASTE = {"objective": "cooccurrence", "language_weight": 1.0}
 RATES = part("objective", OmegaConf.load(CONF / "objective" / "rating.yaml"))
 
 
@@ -241,7 +245,7 @@ def test_no_weight_depends_on_what_is_said_of_test_events(
 ) -> None:
     world = plant(split, "default")
     one, other, control = (
-        trained(replace(settings, objective=RATES))
+        trained(replace(settings, objective=RATES, pretraining=settings.pretraining | TASTE))
         for settings in (
             replace(world.settings, artifacts=tmp_path / "one"),
             world.varied(tmp_path / "other", ("test", "none")),

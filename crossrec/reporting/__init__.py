@@ -1,0 +1,1 @@
+"""Run folders as a page, as Markdown and as LaTeX: the same tables in three forms."""
