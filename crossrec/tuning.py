@@ -57,7 +57,7 @@ def tuned(
                 "reranking.tune_steps: train has fewer than two events with a text that follow "
                 "another; use reranking.tune_steps=0"
             )
-        n_held_out = min(HELD_OUT, max(1, len(pairs) // 10))
+        n_held_out = min(HELD_OUT, max(1, len(pairs) // 4))
         limits = {"max_steps": o["tune_steps"], "max_epochs": -1}
         account = tune_judge(
             pairs[n_held_out:],
