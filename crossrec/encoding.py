@@ -8,6 +8,7 @@ from crossrec.data.columns import ITEM
 from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
 from crossrec.encoders.content import Content, read_content, write_content
 from crossrec.encoders.language_model import LanguageModel, weights_digest
+from crossrec.encoders.linear import fastest_dtype
 from crossrec.encoders.text import compose, text_lengths
 from crossrec.settings import Settings
 from crossrec.staging import Staging
@@ -28,8 +29,8 @@ def encode_items(
     if language_model is None:
         return Content(None, None, None)
     s = settings
-    keys = ("whitening", "whiten_dim", "max_length", "batch_tokens", "dtype")
-    options = {key: s.encoder[key] for key in keys}
+    asked = ("max_length", "batch_tokens", "dtype", "prefix", "layers", "whitening", "whiten_dim")
+    options = {name: s.encoder[name] for name in asked}
 
     def make(folder: Path) -> None:
         items = [read_items(data, name) for name in DOMAINS]
@@ -44,7 +45,16 @@ def encode_items(
         ]
         lengths = {n: text_lengths(t) for n, t in zip(DOMAINS, texts, strict=True)}
         (folder / "texts.json").write_text(json.dumps(lengths, indent=1) + "\n")
-        write_content(folder, texts, learned, language_model, device=device_of(s), **options)
+        write_content(
+            folder,
+            texts,
+            learned,
+            language_model,
+            device=device_of(s),
+            workers=s.encoder["workers"],
+            cache=s.artifacts / "vectors",
+            **options,
+        )
 
     inputs = {
         "data": data.name,
@@ -52,6 +62,8 @@ def encode_items(
         "model": weights_digest(language_model.folder),
         "pooling": language_model.pooling,
         **options,
+        # What auto comes to is a matter of the machine, and of the model, which is named above.
+        "fastest": fastest_dtype(device_of(s)) if options["dtype"] == "auto" else None,
     }
     content = staging.stage("encode", ("encoders",), inputs, make)
     for name, lengths in json.loads((content / "texts.json").read_text()).items():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crossrec.data.storage import DOMAINS, read_items, read_reviews
 from crossrec.encoders.content import FILE, Content
+from crossrec.encoders.encode import BATCH_TOKENS
 from crossrec.encoders.language_model import LanguageModel, weights_digest
 from crossrec.encoders.last_layers import LastLayers
 from crossrec.encoders.text import compose
@@ -99,7 +100,8 @@ def keep_states(
         return None
     assert language_model is not None  # `check_end_to_end` sees to it
     assert content.artifact is not None
-    options = {k: s.encoder[k] for k in ("max_length", "batch_tokens", "dtype")}
+    options = {k: s.encoder[k] for k in ("max_length", "dtype")}
+    options["batch_tokens"] = s.encoder["batch_tokens"] or BATCH_TOKENS[device_of(s)]
 
     def make(folder: Path) -> None:
         fields = s.data["text_fields"]

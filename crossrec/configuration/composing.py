@@ -117,7 +117,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     if not has_text:
         check_text({cfg.transfer.name: settings.transfer, **settings.candidates})
     if settings.end_to_end["layers"] is not None:
-        check_end_to_end(settings.model, has_text)
+        check_end_to_end(settings.model, settings.encoder, has_text)
     check_trainer(settings.trainer)
     return settings
 

