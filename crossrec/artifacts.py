@@ -1,7 +1,8 @@
 """What a stage makes, in a folder named by the stage and a hash of its inputs, whole or not at all.
 
 An artifact is made in a temporary folder beside its place and renamed into it when it is complete,
-so a killed process, a full disk or two runs at once leave either a whole artifact or none.
+so a killed process, a full disk or two runs at once leave either a whole artifact or none. What
+two runs need at once is made by one, and the other waits for it.
 """
 
 import errno
@@ -21,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from crossrec.errors import UserError
+from crossrec.locking import lock
 
 RECORD = "artifact.json"
 LOG = logging.getLogger(__name__)
+WAITS = "%-10s another process is making it: waiting"
 _OWNER = f".{platform.node()}"  # a process number means something on its own machine only
 
 _FULL = {
@@ -65,22 +68,26 @@ class ArtifactStore:
         """
         name = f"{stage}-{key_of(inputs)}"
         place = self.folder / name
-        if place.exists():
-            fault = _fault(place)
-            if fault is None:
-                return place, True
-            LOG.warning("artifact %s is damaged (%s): it is made again", place, fault)
+        if _fault(place) is None:
+            return place, True
         partial = self.folder / f".{name}{_OWNER}.{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._clean_up()
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            start = time.monotonic()
-            make(partial)
-            seconds = round(time.monotonic() - start, 3)
-            _seal(partial, stage, inputs, {"seconds": seconds, "peak_memory": peak_memory()})
-            self._move_into(partial, place)
+            # Two runs that start together make what they share once.
+            with lock(self.folder / f".{name}.lock", lambda: LOG.info(WAITS, stage)):
+                fault = _fault(place)
+                if fault is None:
+                    return place, True
+                if place.exists():
+                    LOG.warning("artifact %s is damaged (%s): it is made again", place, fault)
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                start = time.monotonic()
+                make(partial)
+                seconds = round(time.monotonic() - start, 3)
+                _seal(partial, stage, inputs, {"seconds": seconds, "peak_memory": peak_memory()})
+                self._move_into(partial, place)
         except Exception as error:
             complaint = write_failure(error, self.folder, "paths.artifacts")
             if complaint is None:

@@ -1,6 +1,6 @@
 """What a run is made of, as plain values: nothing below the command line knows Hydra."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Settings(DataSettings):
         encoder, pretraining, end_to_end, training, evaluation, recommend, reranking: arguments of
             their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
+        callbacks: makes more Lightning callbacks of a training stage, likewise.
     """
 
     model: Part
@@ -104,6 +105,7 @@ class Settings(DataSettings):
     recommend: dict[str, Any]
     reranking: dict[str, Any]
     logger: Callable[[str], Any]
+    callbacks: Callable[[str], list[Any]]
 
     def caption(self, account: dict[str, Any]) -> str:
         """What a run was measured on and how, for under the table.
@@ -117,3 +119,8 @@ class Settings(DataSettings):
             f"interactions in train; full ranking{of_all}, ties against the model; "
             f"seed {self.seed}."
         )
+
+
+def in_one_process(trainer: Mapping[str, Any]) -> bool:
+    """Whether a Trainer of this configuration trains in the process that made it."""
+    return trainer["devices"] in (1, "1") and "spawn" not in str(trainer["strategy"])

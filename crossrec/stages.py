@@ -60,17 +60,20 @@ def main_job(settings: Settings) -> "Outcome":
     }
     tuned = tune_baselines(staging, data, pair.target_only)
     contest = Contest(settings, pair, learning)
-    contest.enter(tuned, source, scratch, methods, artifacts)
+    if settings.candidates or settings.evaluation["test"]:
+        contest.enter(tuned, source, scratch, methods, artifacts)
     if settings.candidates:
         reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
-    ranked_by = artifacts[TRANSFERRED].name
-    with staging.timed("recommend"):
-        contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
-    with staging.timed("evaluate"):
-        results, caption = contest.evaluate(data, content)
-    if reranking:
-        reranking.run(data, pair, contest.transferred, ranked_by, caption)
+    results, caption = None, settings.caption(read_account(data))
+    if settings.evaluation["test"]:
+        ranked_by = artifacts[TRANSFERRED].name
+        with staging.timed("recommend"):
+            contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
+        with staging.timed("evaluate"):
+            results = contest.evaluate(data, content)
+        if reranking:
+            reranking.run(data, pair, contest.transferred, ranked_by, caption)
     validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
     trained_rows = {"scratch": scratch, **artifacts}
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
@@ -82,7 +85,7 @@ class Outcome:
     """What a run came to.
 
     Attributes:
-        results: the table.
+        results: the table; None where the run stops at validation (evaluation.test=false).
         caption: what it was measured on.
         validation: row of the table -> what it reached in validation, by metric; rows that were
             trained or tuned have one.
@@ -91,7 +94,7 @@ class Outcome:
         costs: stage -> seconds, memory and size (see `Staging.costs`).
     """
 
-    results: Results
+    results: Results | None
     caption: str
     validation: dict[str, dict[str, float]]
     data: Path
@@ -207,7 +210,7 @@ class Contest:
         where = "both domains" if source else "the target"
         log.info("recommend  top %d in %s (%.1f s)", top_n, where, time.monotonic() - start)
 
-    def evaluate(self, data: Path, content: Content) -> tuple[Results, str]:
+    def evaluate(self, data: Path, content: Content) -> Results:
         """Rank the test queries with every row and write the results into the run folder."""
         start = time.monotonic()
         s, target = self.settings, self.pair.target
@@ -227,4 +230,4 @@ class Contest:
             f"{len(target.test):,}",
             time.monotonic() - start,
         )
-        return results, caption
+        return results

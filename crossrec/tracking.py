@@ -42,7 +42,7 @@ def logger_factory(kind: str, folder: Path, wandb_run: Any) -> Callable[[str], L
 def mirror(
     logger: Logger,
     validation: Mapping[str, float],
-    results: Results,
+    results: Results | None,
     caption: str,
     plots: list[Path],
 ) -> None:
@@ -52,18 +52,21 @@ def mirror(
 
     Args:
         validation: metrics on validation data by address ("valid/target/ndcg@10").
+        results: the table; None where the run stopped at validation.
     """
-    metrics = {**validation, **addresses(results)}
+    metrics = {**validation, **(addresses(results) if results else {})}
     if isinstance(logger, WandbLogger):
         logger.experiment.log(metrics)
-        table = results.values
-        logger.log_table("table", columns=table.columns, data=[list(r) for r in table.rows()])
+        if results:
+            table = results.values
+            logger.log_table("table", columns=table.columns, data=[list(r) for r in table.rows()])
         for plot in plots:
             logger.log_image(plot.stem, [str(plot)])
     elif isinstance(logger, TensorBoardLogger):
         for address, value in metrics.items():
             logger.experiment.add_scalar(address, value)
-        logger.experiment.add_text("results", markdown(results, caption))
+        if results:
+            logger.experiment.add_text("results", markdown(results, caption))
         for plot in plots:
             logger.experiment.add_image(plot.stem, imread(plot)[..., :3], dataformats="HWC")
         logger.finalize("success")

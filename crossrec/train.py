@@ -7,22 +7,26 @@ logger that was asked for. Nothing heavy is imported before the first log line.
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console, ConsoleRenderable
+from rich.console import Console
 
 from crossrec.configuration.composing import CONF, check_config, compose, in_one_line, plain
 from crossrec.configuration.shell import ERROR_FILE, answer, guard
 from crossrec.run_record import complete_record, write_record
+from crossrec.settings import in_one_process
+
+if TYPE_CHECKING:
+    from crossrec.stages import Outcome
 
 log = logging.getLogger("crossrec.train")  # also where this is __main__
 
@@ -40,21 +44,27 @@ def main(cfg: DictConfig) -> None:
     (folder / "results.csv").unlink(missing_ok=True)  # of an earlier run in the same folder
 
     def work() -> None:
-        table = run(cfg, HydraConfig.get().runtime.choices, folder)
+        outcome = run(cfg, HydraConfig.get().runtime.choices, folder)
         if not in_sweep:  # which has one table over all its runs, at the end
-            Console().print(table)
+            show(outcome)
         print(f"run folder: {folder}")
 
     guard(work, folder, in_sweep)
 
 
-def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> ConsoleRenderable:
-    """Check the configuration, run the main job, mirror it, and return its table.
+def run(
+    cfg: DictConfig,
+    choices: Mapping[str, str | None],
+    folder: Path,
+    watch: Callable[[str, float, int], None] | None = None,
+) -> "Outcome":
+    """Check the configuration, run the main job and mirror it.
 
     Args:
         cfg: the composed configuration.
         choices: group -> its chosen option.
         folder: the run folder.
+        watch: told of the transfer stage's validation epoch by epoch (see `training.watching`).
     """
     check_config(cfg, choices)
     sources = [cfg.data.source] if isinstance(cfg.data.source, str) else list(cfg.data.source)
@@ -65,10 +75,10 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
 
     from crossrec.collecting import write_data_report
     from crossrec.data.prepared import read_account
-    from crossrec.evaluation.tables import terminal
     from crossrec.report import write_run_report
     from crossrec.stages import TRANSFERRED, main_job
     from crossrec.tracking import logger_factory, mirror
+    from crossrec.training.watching import Watch
 
     wandb_run = None
     failed = True
@@ -76,7 +86,15 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
         if cfg.logger.name == "wandb":
             wandb_run = start_wandb(plain(cfg.logger), plain(cfg), folder)
         logger = logger_factory(cfg.logger.name, folder, wandb_run)
-        outcome = main_job(replace(settings, logger=logger))
+        watches = [watch] if watch else []
+        if wandb_run and in_one_process(plain(cfg.trainer)):  # it cannot follow into another
+            watches.append(lambda metric, best, _: wandb_run.log({f"valid/target/{metric}": best}))
+        settings = replace(
+            settings,
+            logger=logger,
+            callbacks=lambda stage: [Watch(say) for say in watches if stage == "transfer"],
+        )
+        outcome = main_job(settings)
         account = read_account(outcome.data)
         complete_record(
             folder,
@@ -85,18 +103,29 @@ def run(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> Con
             outcome.validation,
             outcome.costs,
         )
-        results, caption = outcome.results, outcome.caption
-        about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
-        plots = [*write_run_report(folder), *about_data]
+        plots = []
+        if outcome.results is not None:
+            about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
+            plots = [*write_run_report(folder), *about_data]
         best = outcome.validation[TRANSFERRED].items()
         validation = {f"valid/target/{metric}": value for metric, value in best}
-        mirror(logger("results"), validation, results, caption, plots)
+        mirror(logger("results"), validation, outcome.results, outcome.caption, plots)
         failed = False
     finally:
         if wandb_run is not None:
             # The next job of a sweep starts its own run, and a failed one must show as failed.
             wandb_run.finish(exit_code=int(failed))
-    return terminal(results, caption)
+    return outcome
+
+
+def show(outcome: "Outcome") -> None:
+    """Print the table of a run, or what it reached in validation where it has no other."""
+    from crossrec.evaluation.tables import terminal, validation_terminal
+
+    if outcome.results is None:
+        Console().print(validation_terminal(outcome.validation, outcome.caption))
+    else:
+        Console().print(terminal(outcome.results, outcome.caption))
 
 
 def start_wandb(options: dict[str, Any], config: dict[str, Any], folder: Path) -> Any:

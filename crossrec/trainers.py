@@ -13,6 +13,7 @@ def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
     """Makes the Trainer of a stage; what the configuration says reaches it untouched."""
 
     def make(callbacks: list[L.Callback], **limits: Any) -> L.Trainer:
+        callbacks = [*callbacks, *settings.callbacks(stage)]
         if settings.trainer.config.get("enable_progress_bar", True):
             callbacks = [*callbacks, StageBar(stage)]
         logger = settings.logger(stage) or False

@@ -21,6 +21,7 @@ LAYERS: list[list[set[str]]] = [
         {
             "train",
             "sweep",
+            "sweeping",
             "report",
             "reporting",
             "tracking",
@@ -63,21 +64,30 @@ LAYERS: list[list[set[str]]] = [
     [{"evaluation"}],
     [{"losses"}, {"data.columns"}, {"folding"}],
 ]
-FOR_ALL = {"errors", "artifacts", "lineage", ""}  # "" is crossrec itself: its version
+FOR_ALL = {"errors", "artifacts", "locking", "lineage", ""}  # "" is crossrec itself: its version
 
 # A package, and the modules that may import it. Hydra is known to the commands (train, sweep and
-# `python -m crossrec.data`) and to the two modules that all commands share: what turns what was
-# written into settings, and what answers a mistake in it.
+# `python -m crossrec.data`) and to the modules that commands share: what turns what was written
+# into settings, and what answers a mistake in it.
 RESERVED = {
-    "hydra": ("train", "sweep", "data.__main__", "configuration.composing", "configuration.shell"),
+    "hydra": (
+        "train",
+        "sweep",
+        "data.__main__",
+        "configuration.composing",
+        "configuration.overrides",
+        "configuration.shell",
+    ),
     "omegaconf": (
         "train",
         "sweep",
         "data.__main__",
         "configuration.composing",
+        "configuration.overrides",
         "configuration.shell",
     ),
     "wandb": ("train", "sweep"),
+    "optuna": ("sweeping",),
     "lightning": (
         "tracking",
         "configuration.rehearsal",

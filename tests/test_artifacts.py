@@ -105,7 +105,7 @@ ArtifactStore(Path(sys.argv[1])).get_or_make("encode", {}, make)
     assert process.stdout.readline() == "half made\n"
     store = ArtifactStore(tmp_path)
     store.get_or_make("other", {}, write_text)
-    partial = [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    partial = [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
     assert len(partial) == 1  # the process lives, so another run lets its folder be
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -115,9 +115,33 @@ ArtifactStore(Path(sys.argv[1])).get_or_make("encode", {}, make)
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-def test_two_processes_at_once_keep_one_whole_artifact(tmp_path: Path) -> None:
+def test_a_second_process_waits_for_what_the_first_makes(tmp_path: Path) -> None:
     script = """
-import sys
+import logging, sys
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+def make(folder):
+    (folder / "who").write_text(sys.argv[2])
+    print("half made", flush=True)
+    sys.stdin.readline()
+place, reused = ArtifactStore(Path(sys.argv[1])).get_or_make("encode", {}, make)
+print(reused, (place / "who").read_text())
+"""
+    first = start(script, tmp_path, "first")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "half made\n"
+    second = start(script, tmp_path, "second")
+    assert second.stdout is not None
+    assert second.stdout.readline() == "encode     another process is making it: waiting\n"
+    assert first.communicate("\n")[0] == "False first\n"
+    assert second.communicate()[0] == "True first\n"
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_without_locks_two_processes_at_once_keep_one_whole_artifact(tmp_path: Path) -> None:
+    script = """
+import errno, fcntl, sys
+def no_locks(handle, how): raise OSError(errno.ENOLCK, "no locks here")
+fcntl.flock = no_locks
 def make(folder):
     (folder / "who").write_text(sys.argv[2])
     print("made", flush=True)

@@ -119,6 +119,16 @@ def test_wandb_offline(command: Command, tiny: list[str], tmp_path: Path) -> Non
         "scratch/train/loss",
         "transfer/valid/ndcg@10",
     } <= history.keys()
+    # Of each of two epochs what was reached so far (for W&B's early_terminate), then of the run.
+    reached = [
+        json.loads(item.value_json)
+        for record in sent
+        for item in record.history.item
+        if "valid/target/ndcg@10" in (item.key, *item.nested_key)
+    ]
+    assert len(reached) == 3
+    assert reached == sorted(reached)
+    assert reached[1] == pytest.approx(reached[2])
     for sweep in (CONF.parent / "sweeps").glob("*.yaml"):
         assert yaml.safe_load(sweep.read_text())["metric"]["name"] in history
     media = files[0].parent / "files" / "media"

@@ -99,6 +99,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         recommend=plain(cfg.recommend),
         reranking=plain(cfg.reranking),
         logger=lambda stage: None,
+        callbacks=lambda stage: [],
     )
     from crossrec.configuration.rehearsal import (
         check_end_to_end,

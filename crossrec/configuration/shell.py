@@ -55,18 +55,27 @@ def guard(work: Callable[[], None], folder: Path, in_sweep: bool) -> None:
             rank.terminate()
         errors.error("error: %s", STOPPED)
         raise SystemExit(143 if stop.args == (signal.SIGTERM,) else 130) from None
-    except UserError as error:
-        message = str(error)
-    except OmegaConfBaseException as error:
-        message = f"configuration: {str(error).splitlines()[0]}"
     except Exception as error:
-        complaint = write_failure(error, folder, "hydra.run.dir")
-        if complaint is None and not in_sweep:
+        known = reason(error, folder)
+        if known is None and not in_sweep:
             raise
-        if complaint is None:
+        if known is None:
             errors.exception("a fault of crossrec itself:")
-        message = complaint or repr(error)
+        message = known or repr(error)
     errors.error("error: %s", message)
     if not in_sweep:
         raise SystemExit(1)
     (folder / ERROR_FILE).write_text(message + "\n", encoding="utf-8")
+
+
+def reason(error: Exception, folder: Path) -> str | None:
+    """What a run failed for, in words for users; None if it is a fault of crossrec.
+
+    Args:
+        folder: of the run.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OmegaConfBaseException):
+        return f"configuration: {str(error).splitlines()[0]}"
+    return write_failure(error, folder, "hydra.run.dir")

@@ -144,6 +144,7 @@ RULES = {
     "training.patience": whole(1),
     "trainer.max_epochs": whole(1),
     "evaluation.ks": some(whole(1)),
+    "evaluation.test": TRUTH,
     "evaluation.like_at": number(-INF),
     "reranking.model": perhaps(TEXT),
     "reranking.score": one_of("yes_no", "likelihood"),

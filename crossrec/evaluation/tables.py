@@ -120,6 +120,24 @@ def terminal(results: Results, caption: str) -> Group:
     return Group(*parts)
 
 
+def validation_terminal(validation: dict[str, dict[str, float]], caption: str) -> Group:
+    """What a run prints that stops at validation.
+
+    Args:
+        validation: row -> metric -> what it reached.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("in validation", no_wrap=True)
+    metrics = list(dict.fromkeys(name for row in validation.values() for name in row))
+    for metric in metrics:
+        table.add_column(metric_title(metric), justify="right")
+    for name in sorted(validation, key=model_order):
+        row = validation[name]
+        cells = [cell(m, row[m], math.nan, math.nan) if m in row else "-" for m in metrics]
+        table.add_row(name, *cells, style="bold" if name == CANDIDATE else None)
+    return Group(Text(caption, style="bold"), Text(), table)
+
+
 def markdown(results: Results, caption: str) -> str:
     """The same for results.md."""
     lines = [caption, ""]
