@@ -156,6 +156,17 @@ def key_of(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def check(artifact: Path) -> None:
+    """Looks at the names and sizes of an artifact's files.
+
+    Raises:
+        UserError: it is not there, or a file is missing or not as long as what was written.
+    """
+    fault = _fault(artifact) if artifact.is_dir() else "there is no such folder"
+    if fault is not None:
+        raise UserError(f"artifact {artifact} cannot be used: {fault}")
+
+
 def verify(artifact: Path) -> None:
     """Reads every file of an artifact and holds it against its checksum.
 

@@ -27,6 +27,7 @@ from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.pair_model import PairModel
 
 log = logging.getLogger(__name__)
+Model = Recommender | PairModel
 # Modules behind every training; those of its components come besides.
 TRAINING = (
     "crossrec.data.prepared",
@@ -141,27 +142,39 @@ class Learning:
 
     def open(self, method: Part, artifact: Path) -> Single:
         """What `train` made, as a ranker of the target."""
-        made = method.make()
-        if isinstance(made, PairModel):
-            build_pair(made, self.pair, self.content, self.settings.seed)
-            put_weights(made, read_weights(artifact))
-            return Single(self.pair.target, of_pair_model(made.to(device_of(self.settings))))
-        return self._open(self._target(made.reads_source), artifact)
+        return _ranker(*self.load(method, read_weights(artifact)))
 
     def open_source(self, artifact: Path) -> Single:
         """What `train_source` made, as a ranker of the source."""
-        return self._open(self.pair.source, artifact)
+        return _ranker(*self.load_source(read_weights(artifact)))
 
     def open_zero_shot(self, artifact: Path) -> Single:
         """The source's weights as a ranker of the target: nothing is trained."""
-        model = self._model(self.pair.target)
-        zero_shot(model, self.pair, read_weights(artifact))
-        return Single(self.pair.target, of_model(model.to(device_of(self.settings))))
+        return _ranker(*self.load_zero_shot(read_weights(artifact)))
 
-    def _open(self, domain: Domain, artifact: Path) -> Single:
+    def load(self, method: Part, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
+        """A model of the target with weights that `train` kept, and the domain that it reads."""
+        made = method.make()
+        if isinstance(made, PairModel):
+            build_pair(made, self.pair, self.content, self.settings.seed)
+            put_weights(made, weights)
+            return self.pair.target, made.to(device_of(self.settings))
+        return self._load(self._target(made.reads_source), weights)
+
+    def load_source(self, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
+        """The model of the source, with the weights that `train_source` kept."""
+        return self._load(self.pair.source, weights)
+
+    def load_zero_shot(self, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
+        """A model of the target made of the source's weights alone."""
+        model = self._model(self.pair.target)
+        zero_shot(model, self.pair, weights)
+        return self.pair.target, model.to(device_of(self.settings))
+
+    def _load(self, domain: Domain, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
         model = self._model(domain)
-        put_weights(model, read_weights(artifact))
-        return Single(domain, of_model(model.to(device_of(self.settings))))
+        put_weights(model, weights)
+        return domain, model.to(device_of(self.settings))
 
     def _target(self, reads_source: bool) -> Domain:
         return self.pair.target if reads_source else self.pair.target_only
@@ -227,6 +240,11 @@ class Learning:
             trained if account["epochs"] else "",
         )
         return folder
+
+
+def _ranker(domain: Domain, model: Model) -> Single:
+    of = of_pair_model(model) if isinstance(model, PairModel) else of_model(model)
+    return Single(domain, of)
 
 
 def account_of(artifact: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ LAYERS: list[list[set[str]]] = [
             "sweeping",
             "report",
             "reporting",
+            "serve",
+            "serving",
             "tracking",
             "run_record",
             "configuration",

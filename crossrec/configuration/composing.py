@@ -9,6 +9,8 @@ from typing import Any
 import hydra
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from crossrec.configuration.annotations import check_types
 from crossrec.configuration.values import check_keys, check_values, nearest
@@ -78,29 +80,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     Raises:
         UserError: a key that its component does not take, or a value that it refuses.
     """
-    # What is refused is told now, not after an hour of training; the quickest to import go first.
-    data = compose_data(cfg, folder)
-    transfer = part("transfer", cfg.transfer.method)
-    transfer.make()
-    candidates = plain(cfg.transfer).get("candidates", {})
-    settings = Settings(
-        **vars(data),
-        model=part("model", cfg.model),
-        objective=part("objective", cfg.objective),
-        transfer=transfer,
-        scratch=method_of("scratch", {}),
-        candidates={name: method_of(name, changed or {}) for name, changed in candidates.items()},
-        trainer=part("trainer", cfg.trainer),
-        encoder=plain(cfg.encoder),
-        pretraining=plain(cfg.pretraining),
-        end_to_end=plain(cfg.end_to_end),
-        training=plain(cfg.training),
-        evaluation=plain(cfg.evaluation),
-        recommend=plain(cfg.recommend),
-        reranking=plain(cfg.reranking),
-        logger=lambda stage: None,
-        callbacks=lambda stage: [],
-    )
+    settings = _assembled(cfg, folder)
     from crossrec.configuration.rehearsal import (
         check_end_to_end,
         check_evaluation,
@@ -121,6 +101,58 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         check_end_to_end(settings.model, settings.encoder, has_text)
     check_trainer(settings.trainer)
     return settings
+
+
+def recompose(folder: Path) -> Settings:
+    """The settings of a run that was made, from the configuration in its folder.
+
+    Nothing is rehearsed: the run was, and its trainer need not be at hand where it is only read.
+
+    Raises:
+        UserError: the file is missing, or is not what this version of crossrec writes.
+    """
+    file = folder / "config.yaml"
+    try:
+        cfg = OmegaConf.load(file)
+        assert isinstance(cfg, DictConfig)
+        return _assembled(cfg, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} is no run folder: it holds no config.yaml. Give the folder that training "
+            "printed at its end"
+        ) from error
+    except (OmegaConfBaseException, YAMLError, AssertionError) as error:
+        raise UserError(
+            f"{file} is not a configuration that this version of crossrec reads "
+            f"({in_one_line(error)}): run again with this version"
+        ) from error
+
+
+def _assembled(cfg: DictConfig, folder: Path) -> Settings:
+    """Settings of a configuration; each method is made once, for nothing."""
+    # What is refused is told now, not after an hour of training; the quickest to import go first.
+    data = compose_data(cfg, folder)
+    transfer = part("transfer", cfg.transfer.method)
+    transfer.make()
+    candidates = plain(cfg.transfer).get("candidates", {})
+    return Settings(
+        **vars(data),
+        model=part("model", cfg.model),
+        objective=part("objective", cfg.objective),
+        transfer=transfer,
+        scratch=method_of("scratch", {}),
+        candidates={name: method_of(name, changed or {}) for name, changed in candidates.items()},
+        trainer=part("trainer", cfg.trainer),
+        encoder=plain(cfg.encoder),
+        pretraining=plain(cfg.pretraining),
+        end_to_end=plain(cfg.end_to_end),
+        training=plain(cfg.training),
+        evaluation=plain(cfg.evaluation),
+        recommend=plain(cfg.recommend),
+        reranking=plain(cfg.reranking),
+        logger=lambda stage: None,
+        callbacks=lambda stage: [],
+    )
 
 
 def method_of(name: str, changed: Mapping[str, Any]) -> Part:

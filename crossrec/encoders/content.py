@@ -11,10 +11,12 @@ from torch import Tensor
 
 from crossrec.encoders.encode import encode, longest_text
 from crossrec.encoders.language_model import LanguageModel
-from crossrec.encoders.whitening import fit_map
+from crossrec.encoders.whitening import VectorMap, fit_map
 from crossrec.errors import UserError
 
 FILE = "content.safetensors"
+MAP = "map.safetensors"
+"""How vectors of the language model became content vectors, for items that come later."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,13 @@ def write_content(
             "no item in train of either domain has text for the language model to read (a title, "
             "categories or keywords): use encoder=none"
         )
+    if isinstance(max_length, str):
+        max_length = longest_text(read, language_model.folder, prefix)
     vectors, mask = encode(
         [*source, *target],
         language_model.folder,
         language_model.pooling,
-        max_length=(
-            longest_text(read, language_model.folder, prefix)
-            if isinstance(max_length, str)
-            else max_length
-        ),
+        max_length=max_length,
         batch_tokens=batch_tokens,
         device=device,
         dtype=dtype,
@@ -102,7 +102,38 @@ def write_content(
     vector_map = vector_map.of_mean_length_one(vectors[fitted])
     parts = np.split(vector_map(vectors, mask), [len(source)])
     written = dict(zip(("source", "target"), parts, strict=True))
-    save_file({**written, **vars(vector_map)}, folder / FILE)
+    fitted_map = {**vars(vector_map), "max_length": np.array(max_length)}
+    save_file({**written, **fitted_map}, folder / FILE)
+
+
+def encode_later(
+    folder: Path,
+    texts: Sequence[str],
+    language_model: LanguageModel,
+    batch_tokens: int | None,
+    dtype: str,
+    device: str,
+    prefix: str | None = None,
+    layers: Sequence[int] = (-1,),
+) -> Tensor:
+    """(len(texts), d_c) vectors of items that came later, as `write_content` would have made them.
+
+    Args:
+        folder: what `write_content` wrote, with the same language model and options.
+    """
+    written = load_file(folder / FILE)
+    vectors, mask = encode(
+        texts,
+        language_model.folder,
+        language_model.pooling,
+        max_length=int(written["max_length"]),
+        batch_tokens=batch_tokens,
+        device=device,
+        dtype=dtype,
+        prefix=prefix,
+        layers=layers,
+    )
+    return torch.from_numpy(VectorMap(written["mean"], written["matrix"])(vectors, mask))
 
 
 def read_content(folder: Path) -> Content:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossrec.encoders.content import Content, read_content, write_content
+from crossrec.encoders.content import Content, encode_later, read_content, write_content
 from crossrec.encoders.language_model import LanguageModel
 from crossrec.errors import UserError
 
@@ -46,6 +46,23 @@ def test_an_item_that_is_not_in_train_moves_no_vector(
         assert content.target is not None
         others[unseen] = torch.cat([content.source, content.target[:2]])
     assert torch.allclose(*others.values(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("whitening", "max_length"), [("none", 16), ("whiten", 16), ("whiten", "auto")]
+)
+def test_an_item_that_comes_later_gets_the_vector_that_it_would_have_had(
+    tmp_path: Path, tiny_bert: Path, whitening: str, max_length: int | str
+) -> None:
+    model = LanguageModel(tiny_bert, "mean")
+    texts, learned = [SOURCE, [*TARGET, "blue pan"]], [ALL[0], np.array([True, True, False])]
+    options = {**OPTIONS, "max_length": max_length}
+    write_content(tmp_path, texts, learned, model, whitening, 2, **options)
+    content = read_content(tmp_path)
+    assert content.target is not None
+    del options["max_length"]
+    later = encode_later(tmp_path, ["blue pan", "red pan"], model, **options)
+    torch.testing.assert_close(later, content.target[[2, 1]], rtol=1e-4, atol=1e-5)
 
 
 def test_no_text_at_all_is_refused(tmp_path: Path, tiny_bert: Path) -> None:

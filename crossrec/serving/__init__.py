@@ -1,0 +1,1 @@
+"""What `python -m crossrec.serve` is made of: a run that answers at once."""
