@@ -27,9 +27,10 @@ from crossrec.lineage import code_behind
 from crossrec.settings import Settings
 from crossrec.staging import Staging
 from crossrec.trainers import trainer_of
+from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
-from crossrec.training.pretraining_tasks import Material, end_of, kind_of
+from crossrec.training.pretraining_tasks import end_of, kind_of
 from crossrec.training.text_histories import TEXT, TextHistories
 
 log = logging.getLogger(__name__)

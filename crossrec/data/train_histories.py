@@ -27,22 +27,22 @@ def train_histories(folder: Path) -> pl.DataFrame:
     """
     account = read_account(folder)
     source, target = (read_interactions(folder, name) for name in DOMAINS)
-    held_out = target.filter(pl.col(SPLIT) != TRAIN)
-    order = [USER, ~pl.col("own")]
+    order, time = ["own"], None
     if account["order"] == "cut":
-        time = pl.col(account["time"])
-        first = held_out.group_by(USER).agg(time.min().alias("first"))
-        late = (time >= pl.col("first")).fill_null(False)
+        time = account["time"]
+        order = [time, "own"]
+        held_out = target.filter(pl.col(SPLIT) != TRAIN)
+        first = held_out.group_by(USER).agg(pl.col(time).min().alias("first"))
+        late = (pl.col(time) >= pl.col("first")).fill_null(False)
         source = source.join(first, on=USER, how="left", maintain_order="left").filter(~late)
-        order = [USER, time, pl.col("own")]
-    else:
-        order = [USER, pl.col("own")]
-    columns = [USER, ITEM, SPLIT, *([account["time"]] if account["order"] == "cut" else [])]
     events = pl.concat(
-        table.select(columns).with_columns(
-            pl.lit(name).alias(DOMAIN), pl.lit(name == "target").alias("own")
+        table.filter(pl.col(SPLIT) == TRAIN).select(
+            USER,
+            ITEM,
+            *([time] if time else []),
+            pl.lit(name).alias(DOMAIN),
+            pl.lit(name == "target").alias("own"),
         )
         for name, table in zip(DOMAINS, (source, target), strict=True)
     )
-    learned = events.filter(pl.col(SPLIT) == TRAIN)
-    return learned.sort(order, maintain_order=True).select(USER, DOMAIN, ITEM)
+    return events.sort(USER, *order, maintain_order=True).select(USER, DOMAIN, ITEM)

@@ -63,8 +63,8 @@ class Run:
         self.name = folder.resolve().name
         if self.settings.end_to_end["layers"] is not None:
             raise UserError(
-                f"{folder}: a run with end_to_end=last_layers is trained and judged, but not served; "
-                "give one with end_to_end=off"
+                f"{folder}: a run with end_to_end=last_layers is trained and judged, but not "
+                "served; give one with end_to_end=off"
             )
         self.stages = self._stages(folder)
         self.weights = {

@@ -1,59 +1,22 @@
 """Pretraining of a language model as a LightningModule: its schedule, its measures, its state."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from crossrec.training.checkpoint import Checkpoint, write_checkpoint
 from crossrec.training.retrieval import Measures, Retrieval
-
-
-class Task(Protocol):
-    """What a language model is to learn; `reads_head` says whether by its language head."""
-
-    reads_head: bool
-    batches: Dataset[Any]
-
-    def loss(
-        self, network: PreTrainedModel, batch: Any, number: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of batch `number`, and what to log."""
-
-    def n_tokens(self, batch: Any) -> int:
-        """Tokens of a batch, without padding."""
-
-    def measure(self, network: PreTrainedModel) -> dict[str, float]:
-        """What is asked about data that nothing is learned from, by name."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How fast what learns, when.
-
-    Attributes:
-        learning_rate: peak for the body.
-        head_learning_rate: peak for the head.
-        head_steps: first steps, in which the body rests.
-        warmup_steps: steps over which a learning rate rises.
-        total_steps: optimizer steps of the whole run.
-    """
-
-    learning_rate: float
-    head_learning_rate: float
-    head_steps: int
-    warmup_steps: int
-    total_steps: int
+from crossrec.training.schedule import Schedule, ramp_and_cosine
+from crossrec.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -69,16 +32,6 @@ class Saving:
     file: Path
     partial: Path
     every: int
-
-
-def ramp_and_cosine(step: int, start: int, warmup: int, total: int) -> float:
-    """Factor of a learning rate: 0 before `start`, linear up over `warmup` steps, cosine to 0."""
-    if step < start:
-        return 0.0
-    if step < start + warmup:
-        return (step - start + 1) / (warmup + 1)
-    progress = (step - start - warmup) / max(1, total - start - warmup)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
 
 class LanguageModelTraining(lightning.LightningModule):

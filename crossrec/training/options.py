@@ -54,8 +54,8 @@ class PretrainingOptions:
     window: int = 6
     held_out_share: float = 0.05
     max_held_out: int = 256
-    retrieval_users: int = 500
-    retrieval_texts: int | None = 2000
+    retrieval_users: int = 300
+    retrieval_texts: int | None = 1500
     checkpoint_every: int = 25
 
     @property

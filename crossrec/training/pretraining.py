@@ -1,7 +1,5 @@
 """Continued pretraining of a language model on what the domains give, without a label."""
 
-import re
-import shutil
 import time
 import warnings
 from pathlib import Path
@@ -11,29 +9,19 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from crossrec.encoders.language_folder import save_language_model
 from crossrec.encoders.language_head import freeze_lower_layers, open_with_head
-from crossrec.encoders.language_model import open_body, open_tokenizer
+from crossrec.encoders.language_model import open_tokenizer
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
-from crossrec.encoders.quiet import quiet
 from crossrec.encoders.token_file import tokens_of
 from crossrec.training.checkpoint import read_checkpoint
-from crossrec.training.language_model_training import (
-    LanguageModelTraining,
-    Saving,
-    Schedule,
-    Task,
-)
+from crossrec.training.language_model_training import LanguageModelTraining, Saving
+from crossrec.training.material import Material, Reader
 from crossrec.training.options import PretrainingOptions
-from crossrec.training.pretraining_tasks import (
-    Material,
-    Reader,
-    contrast_task,
-    kind_of,
-    language_task,
-)
+from crossrec.training.pretraining_tasks import contrast_task, kind_of, language_task
 from crossrec.training.retrieval import Retrieval
-
-SENTENCE_FILES = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+from crossrec.training.schedule import Schedule
+from crossrec.training.task import Task
 
 
 def pretrain(
@@ -88,7 +76,10 @@ def pretrain(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found .* in eval mode")  # see open_with_head
             trainer.fit(module, DataLoader(batches, batch_size=None, shuffle=False))
-    save(module, model_folder, output_folder, options, whole=not fresh_head)
+    network = module.network.float().cpu()
+    if options.lora_rank is not None:
+        merge_low_rank(network.base_model)
+    save_language_model(network, model_folder, output_folder, whole=not fresh_head)
     return {
         **module.measures,
         "n_texts": len(set(material.texts)),
@@ -178,33 +169,3 @@ class _Numbered(Dataset[tuple[int, list[Any]]]):
     def __getitem__(self, place: int) -> tuple[int, list[Any]]:
         number = place + self.start
         return number, [batches[number] for batches in self.of_tasks]
-
-
-def save(
-    module: LanguageModelTraining,
-    model_folder: Path,
-    output_folder: Path,
-    options: PretrainingOptions,
-    whole: bool,
-) -> None:
-    """Write a Hugging Face folder: the whole network, or the body alone as its origin had it.
-
-    A head that pretraining had to invent is not saved; parts of the origin that pretraining does
-    not know (BERT's pooler) are kept as they were.
-    """
-    network = module.network.float().cpu()
-    if options.lora_rank is not None:
-        merge_low_rank(network.base_model)
-    with quiet():
-        if whole:
-            network.save_pretrained(output_folder)
-        else:
-            body = open_body(model_folder)
-            body.load_state_dict(network.base_model.state_dict(), strict=False)
-            body.save_pretrained(output_folder)
-        open_tokenizer(model_folder).save_pretrained(output_folder)
-    for path in model_folder.iterdir():
-        if path.is_dir() and re.match(r"\d+_", path.name):
-            shutil.copytree(path, output_folder / path.name, dirs_exist_ok=True)
-        elif path.name in SENTENCE_FILES:
-            shutil.copyfile(path, output_folder / path.name)

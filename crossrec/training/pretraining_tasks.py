@@ -1,12 +1,11 @@
 """From what there is to read to the tasks that a language model is pretrained on."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from crossrec.encoders.encode import length_buckets
 from crossrec.encoders.field_spans import token_spans
@@ -19,54 +18,15 @@ from crossrec.encoders.token_batches import (
     plan_rows,
 )
 from crossrec.encoders.token_file import Joined, TokenFile, in_blocks, tokens_of
-from crossrec.encoders.token_targets import MaskedFields, MaskedTokens, NextToken, Span, Targets
+from crossrec.encoders.token_targets import MaskedFields, MaskedTokens, NextToken, Targets
 from crossrec.errors import UserError
 from crossrec.training.contrast import SimCSE, check_dropout
 from crossrec.training.cooccurrence import Cooccurrence
-from crossrec.training.language_model_training import Task
 from crossrec.training.language_modeling import LanguageModeling, check_packing
+from crossrec.training.material import Material, Reader
 from crossrec.training.options import PretrainingOptions
+from crossrec.training.task import Task
 from crossrec.training.text_histories import TextHistories
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a language model may learn from: train data, and texts of one's own.
-
-    Attributes:
-        texts: distinct texts of the domains' items and reviews.
-        fields: text -> where its fields stand, in characters (see `field_spans`).
-        histories: what users had; None where nobody is known.
-        corpus: more texts, tokenized for the same model, length and objective.
-    """
-
-    texts: Sequence[str]
-    fields: Mapping[str, Sequence[Span]] = field(default_factory=dict)
-    histories: TextHistories | None = None
-    corpus: TokenFile | None = None
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A language model in training, and how much of it there is to be.
-
-    Attributes:
-        network: with its language-modeling head.
-        tokenizer: of the network.
-        kind: "masked" or "causal", what its head does.
-        pooling: how texts' vectors are made.
-        n_batches: in all.
-        head_batches: the first ones, in which only the head learns.
-        seed: of all draws.
-    """
-
-    network: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    kind: str
-    pooling: str
-    n_batches: int
-    head_batches: int
-    seed: int
 
 
 def contrast_task(

@@ -33,8 +33,8 @@ from crossrec.pretraining import pretrain_encoder
 from crossrec.scoring import of_baseline, train_matrix
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
+from crossrec.training.material import Material
 from crossrec.training.objectives import BPR, Rating, Softmax
-from crossrec.training.pretraining_tasks import Material
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 CLEANINGS = ("keep_all", "default", "five_core")
@@ -220,28 +220,19 @@ def look(world: Any, settings: Settings, patch: pytest.MonkeyPatch) -> Found:
 
     def record(read: Material, base: Path, folder: Path, *trained: Any) -> Any:
         assert read.histories is not None
-        texts = [*read.texts, *read.histories.texts]
-        (folder / "texts.json").write_text(json.dumps(texts))
-        events.append(len(read.histories.codes))
+        told = {name: np.asarray(value).tolist() for name, value in vars(read.histories).items()}
+        (folder / "read.json").write_text(json.dumps({"corpus": read.texts, "histories": told}))
         return {"perplexity_before": 1.0, "perplexity_after": 1.0}
 
-    events: list[Any] = []
-    histories_of = pretraining.train_histories
-
-    def keep(data: Path) -> pl.DataFrame:
-        events.append(histories_of(data))
-        return events[-1]
-
     patch.setattr(pretraining, "pretrain", record)
-    patch.setattr(pretraining, "train_histories", keep)
     staging = Staging(settings.artifacts)
     data = collect(settings, staging)
     model = pretrain_encoder(settings, staging, data)
     assert model is not None
-    texts = json.loads((model.folder / "texts.json").read_text())
-    assert texts
-    told_of, used = events
-    assert 0 < used <= len(told_of)
+    read = json.loads((model.folder / "read.json").read_text())
+    texts = [*read["corpus"], *read["histories"]["texts"]]
+    told_of = pretraining.train_histories(data)
+    assert 0 < len(read["histories"]["codes"]) <= len(told_of)
     reviews = [text for name in DOMAINS for text in read_reviews(data, name)[REVIEW]]
     assert reviews
     loaded = load_pair(data)

@@ -35,7 +35,7 @@ from crossrec.learning import Learning
 from crossrec.pretraining import pretrain_encoder
 from crossrec.settings import Settings
 from crossrec.staging import Staging
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.material import Material
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 CLEANINGS = ("keep_all", "default", "five_core")

@@ -16,9 +16,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
-from crossrec.training.pretraining_tasks import Material
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COLOR = {"knife": "red", "lamp": "green", "pan": "blue", "chair": "gray"}  # what there is to learn

@@ -16,7 +16,7 @@ from crossrec.encoders.encode import encode
 from crossrec.errors import UserError
 from crossrec.training.contrast import info_nce
 from crossrec.training.cooccurrence import WindowBatches, plan_windows, window_around
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.material import Material
 from crossrec.training.text_histories import TextHistories
 
 Learn = Callable[..., dict[str, Any]]

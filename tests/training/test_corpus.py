@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from crossrec.encoders.language_model import open_tokenizer
 from crossrec.encoders.token_file import Joined, TokenFile, in_blocks, tokens_of, write_tokens
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.material import Material
 
 Learn = Callable[..., dict[str, Any]]
 

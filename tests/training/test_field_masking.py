@@ -15,7 +15,7 @@ from crossrec.encoders.language_model import open_tokenizer
 from crossrec.encoders.text import compose
 from crossrec.encoders.token_targets import NO_TARGET, MaskedFields
 from crossrec.errors import UserError
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.material import Material
 
 Learn = Callable[..., dict[str, Any]]
 

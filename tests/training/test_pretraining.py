@@ -18,8 +18,8 @@ from transformers import (
 from crossrec.encoders.encode import encode
 from crossrec.encoders.language_head import freeze_lower_layers, objective_of, open_with_head
 from crossrec.errors import UserError
-from crossrec.training.language_model_training import ramp_and_cosine
 from crossrec.training.pretraining_tasks import hold_out
+from crossrec.training.schedule import ramp_and_cosine
 
 Learn = Callable[..., dict[str, Any]]
 

@@ -28,10 +28,11 @@ from crossrec.configuration.values import check_values
 from crossrec.encoders.language_head import last_layers, open_with_head
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
 from crossrec.errors import UserError
-from crossrec.training.language_model_training import LanguageModelTraining, Schedule
+from crossrec.training.language_model_training import LanguageModelTraining
+from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.schedule import Schedule
 
 COLOR = {"knife": "red", "lamp": "green", "pan": "blue", "chair": "gray"}  # what there is to learn
 SIZES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]

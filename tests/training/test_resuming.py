@@ -21,7 +21,7 @@ from crossrec.pretraining import pretrain_encoder
 from crossrec.staging import Staging
 from crossrec.training import language_model_training
 from crossrec.training.checkpoint import Checkpoint, read_checkpoint
-from crossrec.training.pretraining_tasks import Material
+from crossrec.training.material import Material
 from crossrec.training.text_histories import TextHistories
 
 Learn = Callable[..., dict[str, Any]]
