@@ -1,15 +1,16 @@
-"""The stage in which a language model reads the items."""
+"""The stage in which models read, see and hear the items: text, pictures, sounds, or vectors."""
 
 import json
 import logging
 from pathlib import Path
 
-from crossrec.data.columns import ITEM
-from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
-from crossrec.encoders.content import Content, read_content, write_content
+from crossrec.data.storage import DOMAINS, in_train, read_items, read_reviews
+from crossrec.encoders.content import Content, join, read_content, write_content
 from crossrec.encoders.language_model import LanguageModel, weights_digest
 from crossrec.encoders.linear import fastest_dtype
+from crossrec.encoders.media_files import MEDIA
 from crossrec.encoders.text import compose, text_lengths
+from crossrec.sensing import given_vectors, sense
 from crossrec.settings import Settings
 from crossrec.staging import Staging
 from crossrec.trainers import device_of
@@ -20,24 +21,38 @@ log = logging.getLogger(__name__)
 def encode_items(
     settings: Settings, staging: Staging, data: Path, language_model: LanguageModel | None
 ) -> Content:
-    """Item texts of both domains -> content vectors (n_items, d_c) of mean length 1.
+    """All that `content` lists -> content vectors (n_items, d_c) of mean length 1.
 
     Args:
         data: folder of the prepared pair.
         language_model: what `pretrain_encoder` gave.
     """
-    if language_model is None:
-        return Content(None, None, None)
+    listed = settings.content
+    parts = []
+    if "text" in listed and language_model is not None:
+        parts.append(encode_texts(settings, staging, data, language_model))
+    parts += [sense(settings, staging, data, medium) for medium in MEDIA if medium in listed]
+    if "vectors" in listed:
+        parts.append(given_vectors(settings, staging, data))
+    return join(parts, listed["fusion"])
+
+
+def encode_texts(
+    settings: Settings, staging: Staging, data: Path, language_model: LanguageModel
+) -> Content:
+    """Item texts of both domains -> content vectors.
+
+    Args:
+        data: folder of the prepared pair.
+        language_model: reads them.
+    """
     s = settings
     asked = ("max_length", "batch_tokens", "dtype", "prefix", "layers", "whitening", "whiten_dim")
     options = {name: s.encoder[name] for name in asked}
 
     def make(folder: Path) -> None:
         items = [read_items(data, name) for name in DOMAINS]
-        learned = [
-            table[ITEM].is_in(train_items(data, name).implode()).to_numpy()
-            for table, name in zip(items, DOMAINS, strict=True)
-        ]
+        learned = [in_train(data, name) for name in DOMAINS]
         fields = s.data["text_fields"]
         texts = [
             compose(table, fields, reviews=read_reviews(data, name))

@@ -15,6 +15,7 @@ from crossrec.encoders.content import Content
 from crossrec.end_to_end import EndToEnd
 from crossrec.lineage import code_behind
 from crossrec.models.content import LearnedContent
+from crossrec.models.fusion import fuse
 from crossrec.models.interface import Recommender
 from crossrec.scoring import Single, of_model, of_pair_model
 from crossrec.settings import Part, Settings
@@ -31,6 +32,7 @@ Model = Recommender | PairModel
 # Modules behind every training; those of its components come besides.
 TRAINING = (
     "crossrec.data.prepared",
+    "crossrec.models.fusion",
     "crossrec.training.fitting",
     "crossrec.training.pair_training",
     "crossrec.training.importance",
@@ -186,7 +188,9 @@ class Learning:
         else:
             vectors = self.end_to_end or self.content
             content = vectors.of_target(domain.n_context > 0)
-        return build_model(self.settings.model.make, domain, content, self.settings.seed)
+        model = build_model(self.settings.model.make, domain, content, self.settings.seed)
+        fuse(model, self.content.blocks, self.content.fusion)
+        return model
 
     def _importance(self, weights: dict[str, Tensor], n_cases: int) -> dict[str, Tensor] | None:
         """How much the source's loss depends on each of its weights, if a method asks for it."""
@@ -217,6 +221,7 @@ class Learning:
         inputs = {
             "data": self.data.name,
             "content": self.content.artifact,
+            "fusion": self.content.fusion,
             "model": s.model.config,
             "objective": s.objective.config,
             "training": s.training,

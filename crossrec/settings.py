@@ -85,6 +85,7 @@ class Settings(DataSettings):
         model, objective, transfer, trainer: components; `scratch` is the transfer method that
             carries nothing.
         candidates: the transfer methods that a guard mixes, by name; empty where there is none.
+        content: what is known of items: fusion, and the settings of each modality, by its name.
         encoder, pretraining, end_to_end, training, evaluation, recommend, reranking: arguments of
             their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
@@ -97,6 +98,7 @@ class Settings(DataSettings):
     scratch: Part
     candidates: dict[str, Part]
     trainer: Part
+    content: dict[str, Any]
     encoder: dict[str, Any]
     pretraining: dict[str, Any]
     end_to_end: dict[str, Any]

@@ -47,7 +47,8 @@ def main_job(settings: Settings) -> "Outcome":
     # What they refuse is told before anything is trained.
     reranking = Reranking(settings, staging) if settings.reranking["model"] else None
     writer = ReasonWriter(settings, staging) if settings.recommend["writer"] else None
-    language_model = pretrain_encoder(settings, staging, data)
+    with_text = "text" in settings.content
+    language_model = pretrain_encoder(settings, staging, data) if with_text else None
     content = encode_items(settings, staging, data, language_model)
     end_to_end = keep_states(settings, staging, data, language_model, content)
     learning = Learning(settings, staging, data, pair, content, end_to_end)

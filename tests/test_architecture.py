@@ -41,6 +41,7 @@ LAYERS: list[list[set[str]]] = [
             "collecting",
             "encoding",
             "end_to_end",
+            "sensing",
             "pretraining",
             "staging",
             "trainers",

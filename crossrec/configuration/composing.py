@@ -36,9 +36,20 @@ def check_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
     check_keys("the command", cfg, known)
     for group, option in chosen.items():
         file = CONF / group / f"{option}.yaml"
-        if group in cfg and "_target_" not in cfg[group] and file.exists():
+        if group != "content" and group in cfg and "_target_" not in cfg[group] and file.exists():
             check_keys(f"{group}={option}", cfg[group], written_keys(file))
+    check_content(cfg.content)
     check_values(plain(cfg))
+
+
+def check_content(content: DictConfig) -> None:
+    """Refuse modalities that do not exist and settings that theirs do not have."""
+    files = {path.stem: path for path in (CONF / "content").glob("*.yaml")}
+    check_keys("content", map(str, content), {*files, "fusion"})
+    for modality in files.keys() & set(content):
+        known: Any = OmegaConf.to_container(OmegaConf.load(files[modality]))
+        if isinstance(known[modality], dict):
+            check_keys(f"content.{modality}", content[modality], known[modality])
 
 
 def written_keys(file: Path) -> set[str]:
@@ -84,6 +95,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     from crossrec.configuration.rehearsal import (
         check_end_to_end,
         check_evaluation,
+        check_fusion,
         check_model,
         check_text,
         check_trainer,
@@ -93,12 +105,16 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     hush()
     settings.objective.make()
     check_evaluation(settings.evaluation)
-    has_text = settings.encoder["model"] is not None
-    check_model(settings.model, reads_text=has_text)
-    if not has_text:
+    has_text = "text" in settings.content and settings.encoder["model"] is not None
+    modalities = set(settings.content) - {"fusion", *(() if has_text else ("text",))}
+    check_model(settings.model, has_content=bool(modalities))
+    if not modalities:
         check_text({cfg.transfer.name: settings.transfer, **settings.candidates})
     if settings.end_to_end["layers"] is not None:
-        check_end_to_end(settings.model, settings.encoder, has_text)
+        check_end_to_end(settings.model, settings.encoder, modalities)
+    if len(modalities) > 1:
+        method = settings.transfer
+        check_fusion(settings.content["fusion"], settings.model, cfg.transfer.name, method)
     check_trainer(settings.trainer)
     return settings
 
@@ -143,6 +159,7 @@ def _assembled(cfg: DictConfig, folder: Path) -> Settings:
         scratch=method_of("scratch", {}),
         candidates={name: method_of(name, changed or {}) for name, changed in candidates.items()},
         trainer=part("trainer", cfg.trainer),
+        content=plain(cfg.content),
         encoder=plain(cfg.encoder),
         pretraining=plain(cfg.pretraining),
         end_to_end=plain(cfg.end_to_end),
@@ -203,13 +220,20 @@ def plain(node: Any) -> Any:
 
 def explain(error: HydraException, arguments: list[str]) -> str:
     """Why the command could not be composed, in one line, with the nearest thing there is."""
-    if isinstance(error, MissingConfigException) and error.options:
+    if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        return f"there is no {group}={option}; {nearest(option, error.options)}"
+        # Hydra does not say what there is where an option stands in a list (content=[...]).
+        options = error.options or sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        if options:
+            return f"there is no {group}={option}; {nearest(option, options)}"
     wrong = re.match(r"Could not override '([^']+)'", str(error))
     if wrong is None:
         return in_one_line(error)
     key = wrong[1]
+    group, modality = [*key.split("."), ""][:2]
+    listed = any(given.startswith("content=") and modality in given for given in arguments)
+    if group == "content" and (CONF / group / f"{modality}.yaml").exists() and not listed:
+        return f"{key} is a setting of content=[...] that lists {modality}: add it to the list"
     if (CONF / key).is_dir():
         return f"{key} has no default to replace: write +{key}=..."
     rest = [given for given in arguments if "=" in given and key not in given]

@@ -1,7 +1,7 @@
 """Components made once for nothing, so that what they refuse is told before any training."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -13,8 +13,10 @@ from crossrec.errors import UserError
 from crossrec.evaluation.evaluate import BEYOND
 from crossrec.evaluation.metrics import METRICS
 from crossrec.models.content import FixedContent
+from crossrec.models.fusion import fuse
 from crossrec.settings import Part
 from crossrec.transfer.content.sequence_encoder import content_of
+from crossrec.transfer.pair_model import PairModel
 
 
 def check_evaluation(evaluation: dict[str, Any]) -> None:
@@ -34,13 +36,13 @@ def check_evaluation(evaluation: dict[str, Any]) -> None:
                 )
 
 
-def check_model(model: Part, reads_text: bool) -> None:
+def check_model(model: Part, has_content: bool) -> None:
     """Make a model of two items.
 
     Raises:
         UserError: its constructor refuses a value.
     """
-    content = torch.zeros(2, 4) if reads_text else None
+    content = torch.zeros(2, 4) if has_content else None
     try:
         model.make(n_users=1, n_items=1, n_context=1, content=content)
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
@@ -56,19 +58,20 @@ READ_PLAINLY = {
 """What the encoder may be asked for where its last layers learn: they are run by themselves."""
 
 
-def check_end_to_end(model: Part, encoder: dict[str, Any], reads_text: bool) -> None:
+def check_end_to_end(model: Part, encoder: dict[str, Any], modalities: Collection[str]) -> None:
     """Refuse to train a language model that the recommender does not listen to.
 
     Args:
         encoder: its settings.
+        modalities: what is known of items.
 
     Raises:
         UserError: says what to choose.
     """
-    if not reads_text:
+    if set(modalities) != {"text"}:
         raise UserError(
-            "end_to_end=last_layers needs a language model that reads the items: choose an encoder "
-            "(encoder=minilm), or end_to_end=off"
+            "end_to_end=last_layers needs a language model that reads the items, and no other "
+            "content: choose an encoder (encoder=minilm) and content=[text], or end_to_end=off"
         )
     for key, holds in READ_PLAINLY.items():
         if not holds(encoder[key]):
@@ -83,6 +86,25 @@ def check_end_to_end(model: Part, encoder: dict[str, Any], reads_text: bool) -> 
         raise UserError(
             f"end_to_end=last_layers, but this {type(made).__name__} does not read content: use "
             "model=two_tower or model=sasrec with model.use_content=true, or end_to_end=off"
+        )
+
+
+def check_fusion(fusion: str, model: Part, name: str, method: Part) -> None:
+    """Refuse a fusion of modalities that nothing would do.
+
+    Args:
+        name: of the transfer method.
+
+    Raises:
+        UserError: the model reads no content, or the method brings a network of its own.
+    """
+    content = torch.zeros(2, 4)
+    fuse(model.make(n_users=1, n_items=1, n_context=1, content=content), (2, 2), fusion)
+    if fusion != "concatenate" and isinstance(method.make(), PairModel):
+        raise UserError(
+            f"content.fusion={fusion} is of recommenders (model=...), but transfer={name} brings a "
+            "network of its own, which reads modalities side by side: use "
+            "content.fusion=concatenate"
         )
 
 

@@ -71,6 +71,16 @@ TRUTH = Rule("true or false", lambda v: isinstance(v, bool))
 SHARE = number(0, 1)
 WHOLE = Rule("a whole number", is_whole)
 PAIR = some(number(-INF))
+MEDIUM = {
+    "model": TEXT,
+    "pooling": one_of("auto", "cls", "mean"),
+    "batch_size": whole(2),
+    "dtype": one_of("float32", "bfloat16", "float16"),
+    "whiten_dim": perhaps(whole(1)),
+    "labels": some(TEXT),
+    "max_steps": whole(2),
+    "learning_rate": number(0, ends=False),
+}
 RULES = {
     "name": TEXT,
     "seed": whole(0, 2**32 - 1),
@@ -93,6 +103,13 @@ RULES = {
         Rule("[lowest, highest]", lambda v: PAIR.holds(v) and len(v) == 2 and v[0] < v[1])
     ),
     "data.position_spans_domains": TRUTH,
+    "content.fusion": one_of("concatenate", "gate", "mixture"),
+    **{
+        f"content.{medium}.{k}": rule for medium in ("image", "audio") for k, rule in MEDIUM.items()
+    },
+    "content.audio.max_seconds": number(0, ends=False),
+    "content.vectors.file": TEXT,
+    "content.vectors.whiten_dim": perhaps(whole(1)),
     "encoder.max_length": or_auto(whole(4)),
     "encoder.batch_tokens": perhaps(whole(1)),
     "encoder.dtype": one_of("float32", "bfloat16", "float16", "int8", "auto"),

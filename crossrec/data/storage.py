@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
@@ -70,6 +71,12 @@ def train_items(folder: Path, domain: str) -> pl.Series:
     events = pl.scan_parquet(folder / domain / INTERACTIONS)
     of_train = events.filter(pl.col(SPLIT) == TRAIN).select(pl.col(ITEM).unique())
     return of_train.collect().to_series().sort()
+
+
+def in_train(folder: Path, domain: str) -> np.ndarray:
+    """(items,) bool by code: the items of "source" or "target" that may be learned from."""
+    items = read_items(folder, domain)[ITEM]
+    return items.is_in(train_items(folder, domain).implode()).to_numpy()
 
 
 def write_pair(pair: DomainPair, folder: Path) -> None:

@@ -1,5 +1,11 @@
-"""Content vectors of two catalogs: texts in, one safetensors file out, and back."""
+"""Content vectors of two catalogs: one safetensors file a modality, and all modalities together.
 
+What an item lacks is a block of zeros. Several modalities stand side by side, c = [c_1, ..., c_M],
+and an item's blocks are divided by the root of how many it has: vectors have length 1 on average
+whatever an item lacks, and what it lacks adds nothing.
+"""
+
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +21,8 @@ from crossrec.encoders.whitening import VectorMap, fit_map
 from crossrec.errors import UserError
 
 FILE = "content.safetensors"
-MAP = "map.safetensors"
-"""How vectors of the language model became content vectors, for items that come later."""
+READING = "reading.json"
+"""How long a text was read, for items that come later."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,17 @@ class Content:
     """Content vectors of both catalogs, (n_items, d_c) each, or None without an encoder.
 
     Attributes:
-        artifact: name of the folder that they were read from.
+        artifact: names of the folders that they were read from.
+        blocks: sizes of the modalities' blocks, in their order; they sum to d_c. Empty where the
+            vectors are one block.
+        fusion: how a model reads several blocks, see `models.fusion.fuse`.
     """
 
     source: Tensor | None
     target: Tensor | None
     artifact: str | None
+    blocks: tuple[int, ...] = ()
+    fusion: str = "concatenate"
 
     def of_target(self, with_source: bool) -> Tensor | None:
         """Vectors of the target's items and, where histories hold them, of the source's."""
@@ -97,13 +108,33 @@ def write_content(
         workers=workers,
         cache=cache,
     )
+    (folder / READING).write_text(json.dumps({"max_length": max_length}) + "\n")
+    save_vectors(folder, vectors, mask, learned, whitening, whiten_dim)
+
+
+def save_vectors(
+    folder: Path,
+    vectors: np.ndarray,
+    mask: np.ndarray,
+    learned: Sequence[np.ndarray],
+    whitening: str,
+    whiten_dim: int | None,
+) -> None:
+    """Whiten vectors, scale them to length 1 on average, and write them, for `read_content`.
+
+    Args:
+        folder: where to write.
+        vectors: (items, d) of the source's items, then of the target's.
+        mask: (items,) of those that have one; at least one of them may be fitted on.
+        learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
+        whitening, whiten_dim: kind and dim of `fit_map`.
+    """
     fitted = mask & np.concatenate(learned)
     vector_map = fit_map(vectors[fitted], whitening, whiten_dim)
     vector_map = vector_map.of_mean_length_one(vectors[fitted])
-    parts = np.split(vector_map(vectors, mask), [len(source)])
+    parts = np.split(vector_map(vectors, mask), [len(learned[0])])
     written = dict(zip(("source", "target"), parts, strict=True))
-    fitted_map = {**vars(vector_map), "max_length": np.array(max_length)}
-    save_file({**written, **fitted_map}, folder / FILE)
+    save_file({**written, **vars(vector_map)}, folder / FILE)
 
 
 def encode_later(
@@ -121,18 +152,18 @@ def encode_later(
     Args:
         folder: what `write_content` wrote, with the same language model and options.
     """
-    written = load_file(folder / FILE)
     vectors, mask = encode(
         texts,
         language_model.folder,
         language_model.pooling,
-        max_length=int(written["max_length"]),
+        max_length=json.loads((folder / READING).read_text())["max_length"],
         batch_tokens=batch_tokens,
         device=device,
         dtype=dtype,
         prefix=prefix,
         layers=layers,
     )
+    written = load_file(folder / FILE)
     return torch.from_numpy(VectorMap(written["mean"], written["matrix"])(vectors, mask))
 
 
@@ -141,3 +172,28 @@ def read_content(folder: Path) -> Content:
     vectors = load_file(folder / FILE)
     source, target = (torch.from_numpy(vectors[name]) for name in ("source", "target"))
     return Content(source, target, folder.name)
+
+
+def join(parts: Sequence[Content], fusion: str) -> Content:
+    """The vectors of all modalities, side by side.
+
+    Args:
+        parts: of one modality each, in order; all of the same items.
+        fusion: see `models.fusion.fuse`.
+    """
+    if not parts:
+        return Content(None, None, None)
+    if len(parts) == 1:
+        return parts[0]
+    source, target = (
+        _side_by_side([getattr(part, side) for part in parts]) for side in ("source", "target")
+    )
+    blocks = tuple(part.source.shape[1] for part in parts if part.source is not None)
+    artifact = "+".join(part.artifact for part in parts if part.artifact is not None)
+    return Content(source, target, artifact, blocks, fusion)
+
+
+def _side_by_side(blocks: Sequence[Tensor]) -> Tensor:
+    """(items, d_m) each -> (items, sum of d_m), by the root of how many blocks an item has."""
+    n_present = torch.stack([block.any(1) for block in blocks]).sum(0)
+    return torch.cat(list(blocks), dim=1) / n_present.clamp(min=1).sqrt()[:, None]

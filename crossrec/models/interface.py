@@ -28,6 +28,7 @@ class Recommender(nn.Module, ABC):
         item_tables: names of the parameters with one row an item (n_items + n_context rows).
         user_tables: names of the parameters with one row a user (n_users rows).
         factorized: whether the score is the inner product.
+        content_maps: names of the linear maps, without bias, that read content vectors (or None).
     """
 
     sequential: bool
@@ -35,6 +36,7 @@ class Recommender(nn.Module, ABC):
     max_history: int
     item_tables: tuple[str, ...]
     user_tables: tuple[str, ...]
+    content_maps: tuple[str, ...] = ()
 
     def observe(self, users: Tensor, items: Tensor) -> None:
         """See who has what in train, (E,) codes each, once before anything else.

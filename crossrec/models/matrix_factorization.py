@@ -24,6 +24,7 @@ class MatrixFactorization(Recommender):
     """
 
     sequential = False
+    content_maps = ("content_map",)
     max_history = 1
 
     def __init__(

@@ -40,6 +40,7 @@ class SASRec(Recommender):
     """
 
     sequential = True
+    content_maps = ("content_map",)
 
     def __init__(
         self,

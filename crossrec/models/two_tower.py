@@ -56,6 +56,7 @@ class TwoTower(Recommender):
 
     sequential = True
     user_tables: tuple[str, ...] = ()
+    content_maps = ("adapter",)
 
     def __init__(
         self,

@@ -19,11 +19,11 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from crossrec import encoding, pretraining
+from crossrec import pretraining
 from crossrec.baselines import baselines, tune
 from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, part
-from crossrec.data import prepared
+from crossrec.data import prepared, storage
 from crossrec.data.columns import ITEM, ROW, SPLIT, USER
 from crossrec.data.domain import Domain
 from crossrec.data.prepared import load_pair
@@ -159,7 +159,7 @@ def test_what_is_said_of_train_events_changes_what_is_learned(
 
 
 def items_of_all_events(patch: pytest.MonkeyPatch) -> None:
-    for stage in (pretraining, encoding):
+    for stage in (pretraining, storage):
         patch.setattr(stage, "train_items", lambda data, name: read_items(data, name)[ITEM])
 
 
