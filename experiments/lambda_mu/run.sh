@@ -21,17 +21,29 @@ office=("${tables[@]}" "data.source=$real/amazon_office_industrial/industrial"
     "data.target=$real/amazon_office_industrial/office")
 electronics=("${tables[@]}" "data.source=$real/amazon_home_electronics/home_kitchen"
     "data.target=$real/amazon_home_electronics/electronics")
+# Its files are fetched by the experiment, or lie in paths.data.
+movielens=(+experiment=movielens_1m_to_100k "paths.data=$out/movielens")
 
 surface market_0.7 $every "${market[@]}" data.relatedness=0.7
 surface market_0 $every "${market[@]}" data.relatedness=0
 surface market_1 $few "${market[@]}" data.relatedness=1
 surface office $every "${office[@]}"
 surface market_rating $few "${market[@]}" objective=rating
+surface movielens $every "${movielens[@]}"
 # Pairs that the rule was not made on: the points of its list, and the default.
 train surfaces/electronics/zero transfer.lambda=0 transfer.mu=1 "${electronics[@]}"
 train surfaces/electronics/grid transfer.lambda=1e4 transfer.mu=0.25,0.5,1 "${electronics[@]}"
 train surfaces/electronics/more transfer.lambda=10 transfer.mu=0.25,0.5 "${electronics[@]}"
 train surfaces/electronics/one transfer.lambda=1 transfer.mu=1 "${electronics[@]}"
+# Measured when the rule was fixed, on fewer points.
+some() { # NAME LAMBDAS OVERRIDES...
+    train "surfaces/$1/zero" transfer.lambda=0 transfer.mu=1 "${@:3}"
+    train "surfaces/$1/grid" "transfer.lambda=$2" transfer.mu=0,0.5,1 "${@:3}"
+}
+some beauty 1e-2,1,10,1e4 "${tables[@]}" "data.source=$real/amazon_home_electronics/beauty" \
+    "data.target=$real/amazon_home_electronics/electronics"
+some office_rating $few "${office[@]}" objective=rating
+some movielens_rating $few "${movielens[@]}" objective=rating
 python "$here/surfaces.py" "$out/report" "$out"/surfaces/*
 python "$here/rule.py" "$out/report/surfaces.csv"
 # The chosen points against the alternatives; EWC and LoRA at what validation took at seed 0.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A language model judges the transferred model's best items: as published, and LoRA-tuned on train.
+# A language model judges the transferred model's best items: as published, by Yes or No and by the
+# likelihood of a title, and LoRA-tuned on train.
 #   experiments/reranking/run.sh REAL_FOLDER OUTPUT
 # REAL_FOLDER holds the Amazon tables as folders of domains (interactions.parquet, items.parquet).
 set -euo pipefail
@@ -13,20 +14,9 @@ market=(+experiment=home_to_electronics reranking.users=150)
 office=(+experiment=table_pair "data.source=$real/amazon_office_industrial/industrial"
     "data.target=$real/amazon_office_industrial/office" reranking.users=300)
 judge market "${market[@]}"
+judge market_likelihood "${market[@]}" reranking.score=likelihood
 judge market_tuned "${market[@]}" reranking.tune_steps=30
 judge office "${office[@]}"
+judge office_likelihood "${office[@]}" reranking.score=likelihood
 judge office_tuned "${office[@]}" reranking.tune_steps=30
-python - "$out" > "$here/results.csv" <<'EOF'
-import json, sys
-from pathlib import Path
-import polars as pl
-
-tables = []
-for name in ("market", "market_tuned", "office", "office_tuned"):
-    folder = Path(sys.argv[1]) / name
-    account = json.loads((folder / "reranking.json").read_text())
-    table = pl.read_csv(folder / "reranking.csv").filter(pl.col("metric").is_in(["ndcg@10", "hit@10"]))
-    columns = {"weight": account["weight"], **account["test"]}
-    tables.append(table.select(pl.lit(name).alias("run"), pl.all(), **{k: pl.lit(v) for k, v in columns.items()}))
-sys.stdout.write(pl.concat(tables).write_csv(float_precision=4))
-EOF
+python "$here/collect.py" "$out" > "$here/results.csv"
