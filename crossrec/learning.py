@@ -62,7 +62,7 @@ class Learning:
         data: Path,
         pair: DomainPair,
         content: Content,
-        end_to_end: EndToEnd | None,
+        end_to_end: EndToEnd | None = None,
     ) -> None:
         self.settings, self.staging = settings, staging
         self.data, self.pair, self.content = data, pair, content

@@ -178,12 +178,10 @@ class Single:
 
     def block(self, asked: Asked) -> ScoreBlock:
         """Scores from the histories of those who are asked about."""
-        histories = {
-            "valid": self.domain.valid.history,
-            "test": self.domain.test.history,
-            "known": self.domain.known,
-        }
-        return self.scorer(histories[asked])
+        if asked == "known":
+            return self.scorer(self.domain.known)
+        queries = self.domain.valid if asked == "valid" else self.domain.test
+        return self.scorer(queries.history)
 
 
 @dataclass(frozen=True)

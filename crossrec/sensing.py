@@ -145,7 +145,9 @@ def train_tiny(settings: Settings, staging: Staging, data: Path, files: MediaFil
         "seed": s.seed,
         **options,
     }
-    folder = staging.stage(stage, ("encoders", "training/word_prediction.py"), inputs, make)
+    folder = staging.stage(
+        stage, ("encoders", "training/word_prediction.py", "training/shown.py"), inputs, make
+    )
     account = json.loads((folder / "words.json").read_text())
     log.info(
         "           %s words of %s files; explains %.0f%% of them in %s held-out files",

@@ -171,3 +171,37 @@ def test_mistakes_are_answered(
     ran = command(*settings(tmp_path, *sides), *given)
     assert ran.code == 1
     assert said in ran.err, ran.err
+
+
+def test_nothing_is_learned_of_items_that_are_not_in_train(
+    command: Command, tmp_path: Path
+) -> None:
+    """Another picture and title of an item of the test moves no weight, and no other vector."""
+    learned, data, cold = [], tmp_path, pl.Series(dtype=pl.String)
+    for world in ("one", "other"):
+        (tmp_path / world).mkdir()
+        sides = [domain(tmp_path / world / name) for name in "ab"]
+        pair = [*settings(tmp_path / world, *sides), "split=cold_items", "content=[image]"]
+        if world == "other":
+            events = pl.read_parquet(next((data / "target" / "interactions").glob("*")))
+            cold = events.filter(pl.col("split") == "test")["item_id"].unique().sort()
+            for item in cold:
+                Image.new("RGB", (20, 20), (255, 0, 0)).save(sides[1] / f"{item}.jpg")
+            items = pl.read_parquet(sides[1] / "items.parquet")
+            title = pl.when(pl.col("item_id").is_in(cold.implode())).then(pl.lit("odd"))
+            changed = items.with_columns(title.otherwise(pl.col("title")).alias("title"))
+            changed.write_parquet(sides[1] / "items.parquet")
+        ran = command(*pair, "content.image.max_steps=2")
+        assert ran.code == 0, ran.err
+        run, artifacts = (tmp_path / world / name for name in ("run", "artifacts"))
+        record = json.loads((run / "record.json").read_text())["artifacts"]
+        data = artifacts / record["collect"]
+        weights = (artifacts / record["pretrain-image"] / "model.safetensors").read_bytes()
+        vectors = load_file(artifacts / record["encode-image"] / "content.safetensors")["target"]
+        codes = pl.read_parquet(data / "target" / "items")["item_id"]
+        learned.append((weights, vectors, codes))
+    (first, before, codes), (second, after, _) = learned
+    assert first == second
+    held_out = codes.is_in(cold.implode()).to_numpy()
+    np.testing.assert_allclose(before[~held_out], after[~held_out], atol=1e-5)
+    assert np.abs(before[held_out] - after[held_out]).max() > 0.01

@@ -1,19 +1,22 @@
 """Sweeps: of Hydra, over a grid in one command; of W&B, whose file must compose."""
 
 import itertools
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import polars as pl
 import pytest
 import yaml
-from omegaconf import OmegaConf, open_dict
-from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+from omegaconf import OmegaConf
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from crossrec.configuration.composing import CONF, check_config
+from crossrec.configuration.overrides import compose_overrides
+from crossrec.sweeping.space import ends
+from crossrec.sweeping.sweep_file import read_sweep
 
 Command = Callable[..., Any]
 SWEEPS = sorted((CONF.parent / "sweeps").glob("*.yaml"))
@@ -98,36 +101,75 @@ def test_two_ranks_within_a_sweep(command: Command, tiny: list[str], tmp_path: P
     assert (tmp_path / "sweep" / "0" / "curves" / "source" / "metrics.csv").exists()
 
 
-def combinations(sweep: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every combination of a grid, as the W&B agent hands it over: name -> {"value": ...}."""
-    names, values = zip(*((n, p["values"]) for n, p in sweep["parameters"].items()), strict=True)
-    for chosen in itertools.product(*values):
-        yield {name: {"value": value} for name, value in zip(names, chosen, strict=True)}
+def agent_command(sweep: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """What `wandb agent` starts for these values: its own macros, without its service."""
+    arguments = {name: {"value": value} for name, value in values.items()}
+    macros = create_sweep_command_args({"args": arguments})
+    macros |= {"env": ["/usr/bin/env"], "interpreter": ["python"], "program": [sweep["program"]]}
+    made: list[str] = []
+    for part in create_sweep_command(list(sweep["command"])):
+        made += macros[part[2:-1]] if part.startswith("${") else [part]
+    return made
+
+
+def tried(file: Path) -> list[dict[str, Any]]:
+    """All points of a grid; of another search both ends of each parameter."""
+    search = read_sweep(file, [])
+    return search.points() or [
+        {name: ends(drawn)[end] for name, drawn in search.space.items()} for end in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_a_wandb_sweep_composes(file: Path) -> None:
     sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert sweep.keys() <= {
-        "program", "command", "method", "metric", "parameters", "name", "description", "project",
-    }  # fmt: skip
-    assert sweep["method"] == "grid"  # else parameters may be distributions
-    assert sweep["metric"]["goal"] in ("minimize", "maximize")
     assert (CONF.parent / sweep["program"]).is_file()
-    before, after = ["${env}", "${interpreter}", "-m", "crossrec.train"], "${args_no_hyphens}"
-    assert sweep["command"][:4] == before
-    assert sweep["command"][-1] == after
-    fixed = sweep["command"][4:-1]
-    assert "logger=wandb" in fixed
-    for arguments in combinations(sweep):
-        overrides = [*fixed, *create_sweep_command_args({"args": arguments})["args_no_hyphens"]]
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra.compose("train", overrides, return_hydra_config=True)
-        with open_dict(cfg):
-            choices = cfg.pop("hydra").runtime.choices
+    for values in tried(file):
+        head, overrides = (made := agent_command(sweep, values))[:4], made[4:]
+        assert head == ["/usr/bin/env", "python", "-m", "crossrec.train"]
+        assert {"logger=wandb", "evaluation.test=false"} <= set(overrides)
+        cfg, choices = compose_overrides(overrides)
         check_config(cfg, choices)
-        for name, value in arguments.items():
-            assert OmegaConf.select(cfg, name) == value["value"]
+        for name, value in values.items():
+            assert OmegaConf.select(cfg, name) == value
+
+
+def test_what_a_wandb_agent_starts_runs(
+    command: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sweep = yaml.safe_load((CONF.parent / "sweeps" / "lambda_mu.yaml").read_text())
+    arguments = agent_command(sweep, {"transfer.lambda": 0.1, "transfer.mu": 0.25})[4:]
+    run = tmp_path / "run"
+    where = [f"paths.artifacts={tmp_path / 'artifacts'}", f"hydra.run.dir={run}"]
+    ran = command(*arguments, *tiny[1:], *where)
+    assert ran.code == 0, ran.err
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["transfer"]["lambda"], config["transfer"]["mu"]) == (0.1, 0.25)
+    assert list(run.glob("wandb/offline-run-*/*.wandb"))
+    reached = json.loads((run / "record.json").read_text())["validation"]
+    assert reached["transferred"].keys() == {"ndcg@10"}
+    assert "in validation" in ran.out
+    assert not (run / "results.csv").exists()
+
+
+@pytest.mark.parametrize(("launcher", "group"), [("joblib", ""), ("submitit", "_local")])
+def test_launchers_of_hydra(
+    command: Command, tiny: list[str], tmp_path: Path, launcher: str, group: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")  # of the extra "launchers"
+    ran = command(
+        *("-m", *tiny, "transfer.lambda=0,1", f"hydra/launcher={launcher}{group}"),
+        f"paths.artifacts={tmp_path / 'artifacts'}",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    )
+    assert ran.code == 0, ran.err
+    jobs = {file.parent.name for file in (tmp_path / "sweep").glob("[01]/results.csv")}
+    assert jobs == {"0", "1"}
+    logs = [(tmp_path / "sweep" / job / "train.log").read_text() for job in "01"]
+    for stage in ("source", "scratch"):  # the second waits for what the first makes
+        assert sum(log.count(f"{stage:<10} made") for log in logs) == 1
+    assert (tmp_path / "sweep" / "report" / "runs.csv").exists()
 
 
 GROUPS = ("cleaning", "encoder", "objective", "pretraining", "split", "transfer", "model")
@@ -143,8 +185,5 @@ GROUPS = ("cleaning", "encoder", "objective", "pretraining", "split", "transfer"
     ],
 )
 def test_every_option_of_a_group_is_accepted(override: str) -> None:
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra.compose("train", [override], return_hydra_config=True)
-    with open_dict(cfg):
-        choices = cfg.pop("hydra").runtime.choices
+    cfg, choices = compose_overrides([override])
     check_config(cfg, choices)

@@ -47,7 +47,7 @@ class Gate(nn.Module):
     def shares(self, content: Tensor) -> Tensor:
         """(items, M) sqrt(k) a_m / ||a||, by which each block is multiplied; 0 where it is missing.
 
-        The root takes back what the blocks were divided by; an item without content has zeros.
+        The root takes back what the blocks were divided by; it is 0 for an item without content.
         """
         zeros = content.new_zeros(len(content), len(self.gate_bias))
         index = self.block_of.expand_as(content)
@@ -56,8 +56,8 @@ class Gate(nn.Module):
         products = content * n_present.sqrt() * self.gates
         logits = zeros.to(products.dtype).scatter_add(1, index, products) + self.gate_bias
         lowest = torch.finfo(logits.dtype).min
-        gates = logits.masked_fill(~present, lowest).softmax(1) * present
-        return n_present.sqrt() * gates / gates.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        gates = logits.masked_fill(~present, lowest).softmax(1)
+        return n_present.sqrt() * gates / gates.norm(dim=1, keepdim=True)
 
 
 class Mixture(nn.Module):

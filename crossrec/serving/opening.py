@@ -114,7 +114,7 @@ class Run:
 
     def _learning(self, pair: Any, content: Content) -> Learning:
         staging = Staging(self.settings.artifacts)
-        return Learning(self.settings, staging, self.stages["collect"], pair, content, None)
+        return Learning(self.settings, staging, self.stages["collect"], pair, content)
 
     def _stages(self, folder: Path) -> dict[str, Path]:
         """Stage -> its artifact, all of which are there."""

@@ -147,7 +147,7 @@ def gflop_of(lengths: Sequence[int], batch_size: int | None) -> float:
     return 6 * (of_tokens + of_attention) / 1e9
 
 
-def gemm_rates(size: int = 1024, seconds: float = 0.5) -> dict[str, float]:
+def gemm_rates(size: int = 1024, seconds: float = 0.2) -> dict[str, float]:
     """GFLOP per CPU second of a product of square matrices, by type: of its fastest kernel."""
     x, y = torch.randn(size, size), torch.randn(size, size)
     half_x, half_y = x.bfloat16(), y.bfloat16()

@@ -131,7 +131,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, MediaFiles]:
     """Seven items: a file twice, none, a damaged one, and three more of several sizes."""
     folder = tmp_path_factory.mktemp("media")
     rng = np.random.default_rng(0)
-    for number, size in enumerate((40, 40, 33)):
+    for number, size in enumerate((40, 33, 40)):
         pixels = rng.integers(256, size=(size, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         sound = rng.standard_normal(100 * size) * 2000

@@ -97,7 +97,7 @@ def test_workers_killed_in_the_middle_lose_and_repeat_nothing(
     run = tmp_path / "again"
     where = ["--config-dir", folder, f"paths.artifacts={shared}", f"hydra.run.dir={run}"]
     data = next(setting for setting in tiny if setting.startswith("paths.data"))
-    assert command("+experiment=best", data, *where).code == 0
+    assert command(*where, "+experiment=best", data).code == 0
     for name in ("results.csv", "config.yaml"):
         assert (run / name).read_bytes() == (folder / "best" / name).read_bytes()
 

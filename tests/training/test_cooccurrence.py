@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 
 from crossrec.encoders.encode import encode
+from crossrec.encoders.language_model import open_body
 from crossrec.errors import UserError
 from crossrec.training.contrast import info_nce
-from crossrec.training.cooccurrence import WindowBatches, plan_windows, window_around
+from crossrec.training.cooccurrence import Cooccurrence, WindowBatches, plan_windows, window_around
 from crossrec.training.material import Material
 from crossrec.training.text_histories import TextHistories
+from crossrec.training.text_vectors import text_vectors
 
 Learn = Callable[..., dict[str, Any]]
 
@@ -124,14 +126,18 @@ def test_an_anchor_without_negatives_gives_no_nan() -> None:
     assert logits.grad.isfinite().all()
 
 
-def test_the_correction_makes_popular_texts_no_worse() -> None:
-    """With logits s - log Q and negatives drawn by Q, the best s is what people take, not PMI."""
-    scores = torch.zeros(3, requires_grad=True)
-    share = torch.tensor([0.6, 0.3, 0.1])
-    logits = scores - share.log()
-    # Draws of negatives by Q: their expected gradient is that of the full softmax over s.
-    weights = (share * logits.exp()) / (share * logits.exp()).sum()
-    torch.testing.assert_close(weights, scores.softmax(dim=0))
+def test_the_loss_of_a_batch_corrects_for_frequency(bert: Path) -> None:
+    """Person one had a and b; c, which both others had, is the only negative of either."""
+    histories = histories_of([[(0, 0), (1, 0)], [(2, 0), (3, 0)], [(2, 0), (3, 1)]], list("abcd"))
+    tokens = [[2, 7, 3], [2, 8, 3], [2, 9, 3], [2, 10, 3]]
+    task = Cooccurrence(histories, tokens, 1, 99, 6, 0.5, "mean", seed=0)
+    batch = WindowBatches(histories, tokens, [[np.array([0, 1]), np.array([2])]], 99)[0]
+    body = open_body(bert)
+    loss, _ = task.loss(body, batch, 0)
+    vectors = text_vectors(body, batch.texts, "mean").detach().double()
+    logits = vectors @ vectors.T / 0.5 - torch.tensor([1 / 3, 1 / 3, 2 / 3]).log()
+    by_hand = [torch.log1p((logits[i, 2] - logits[i, 1 - i]).exp()) for i in (0, 1)]
+    assert loss.item() == pytest.approx(sum(map(float, by_hand)) / 2, rel=1e-5)
 
 
 def test_a_plan_takes_everybody_once_within_its_tokens(of_numbers: TextHistories) -> None:

@@ -15,7 +15,8 @@ from crossrec.encoders.media_files import MediaFiles, find_files
 from crossrec.encoders.media_model import MediaModel
 from crossrec.encoders.words import word_labels
 from crossrec.errors import UserError
-from crossrec.training.word_prediction import Shown, learn_words, log_odds, word_loss
+from crossrec.training.shown import Shown
+from crossrec.training.word_prediction import learn_words, log_odds, word_loss
 
 
 def trainer(steps: int) -> L.Trainer:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from crossrec.data.columns import AUDIO, IMAGE, ITEM, USER
+from crossrec.data.columns import ITEM, USER
 from crossrec.data.raw import RawDomain
 from crossrec.data.simulation.generation import common_pool, write_domain
 from crossrec.data.simulation.kit_files import (
@@ -21,22 +21,16 @@ from crossrec.data.simulation.kit_files import (
     read_shared_kit,
 )
 from crossrec.data.simulation.kits import DomainKit
-from crossrec.data.simulation.looks import looks
-from crossrec.data.simulation.pictures import write_picture
+from crossrec.data.simulation.media import VERSION as MEDIA_VERSION
+from crossrec.data.simulation.media import write_media
 from crossrec.data.simulation.preferences import Preferences
-from crossrec.data.simulation.products import make_products
 from crossrec.data.simulation.ranks import ranks
-from crossrec.data.simulation.sounds import write_sound
-from crossrec.data.simulation.streams import stream
 from crossrec.data.sources.amazon import Amazon
 from crossrec.data.sources.kuairec import KuaiRec
 from crossrec.data.sources.mind import MIND
 from crossrec.errors import UserError
 
 VERSION = 1  # raise it with any change of what is generated
-MEDIA_VERSION = 1  # likewise of pictures and sounds
-# What shows a product, as columns call it -> ending of its file, and what writes it.
-MEDIA = {IMAGE: ("png", write_picture), AUDIO: ("wav", write_sound)}
 # Format -> what its reader calls the n-th user and the n-th item.
 NAMES = {"mind": ("mind_U{}", "mind_N{}"), "kuairec": ("kuairec_{}", "kuairec_{}")}
 
@@ -142,17 +136,11 @@ class Marketplace:
         """
         self._check(domain)
         shared, kit = read_shared_kit(self.kits[SHARED]), self._kit(domain)
-        products = make_products(shared, kit, self.seed)
-        ending, write = MEDIA[medium]
-        names = {asin: f"{asin}.{ending}" for asin in products.asins}
-
-        def draw(draft: Path) -> None:
-            rng = stream(self.seed, domain, medium)
-            for name, look in zip(names.values(), looks(shared, kit, products), strict=True):
-                write(draft / name, look, rng)
-
-        folder = self._made(self.folder / f"{domain}-{medium}-{MEDIA_VERSION}", draw)
-        return {asin: folder / name for asin, name in names.items()}
+        folder = self._made(
+            self.folder / f"{domain}-{medium}-{MEDIA_VERSION}",
+            lambda draft: write_media(draft, shared, kit, medium, self.seed),
+        )
+        return {path.stem: path for path in folder.iterdir()}
 
     def _made(self, folder: Path, write: Callable[[Path], None]) -> Path:
         if folder.is_dir():
