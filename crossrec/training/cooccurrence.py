@@ -147,28 +147,28 @@ def plan_windows(
     """The windows of each batch, pass after pass over the users, shuffled each time.
 
     A person counts once a pass, however long the history is, with a window around a random event.
+    A batch ends with its pass: few texts may never fill one, however often they are gone through.
     """
     rng = np.random.default_rng(seed)
     able = histories.able()
     plan: list[list[Codes]] = []
-    batch: list[Codes] = []
-    inside: set[int] = set()
-    room = batch_tokens
     while len(plan) < n_batches:
+        batch: list[Codes] = []
+        inside: set[int] = set()
+        room = batch_tokens
         for user in rng.permutation(able).tolist():
             codes, domains = histories.user(user)
             texts = window_around(codes, domains, int(rng.integers(len(codes))), window)
             new = set(texts.tolist()) - inside
             if batch and sum(len(tokens[code]) for code in new) > room:
                 plan.append(batch)
-                if len(plan) == n_batches:
-                    break
                 batch, inside, room = [], set(), batch_tokens
                 new = set(texts.tolist())
             batch.append(texts)
             inside |= new
             room -= sum(len(tokens[code]) for code in new)
-    return plan
+        plan.append(batch)
+    return plan[:n_batches]
 
 
 def window_around(codes: Codes, domains: Codes, place: int, size: int) -> Codes:
