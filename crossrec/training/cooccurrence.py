@@ -147,7 +147,6 @@ def plan_windows(
     """The windows of each batch, pass after pass over the users, shuffled each time.
 
     A person counts once a pass, however long the history is, with a window around a random event.
-    A batch ends with its pass: few texts may never fill one, however often they are gone through.
     """
     rng = np.random.default_rng(seed)
     able = histories.able()
@@ -167,7 +166,7 @@ def plan_windows(
             batch.append(texts)
             inside |= new
             room -= sum(len(tokens[code]) for code in new)
-        plan.append(batch)
+        plan.append(batch)  # where everything has room in one batch, a pass is one
     return plan[:n_batches]
 
 

@@ -114,7 +114,7 @@ def measure(name: str, seed: int, overrides: tuple[str, ...], output: Path) -> N
                     "chance": chance,
                 },
             )
-    if content.target is not None and "," not in name:
+    if content.target is not None and content.fusion == "concatenate":
         for facet, accuracy, majority, n in attributes(settings, data, content, cold.numpy()):
             found = {"facet": facet, "accuracy": accuracy, "majority": majority, "items": n}
             write(HERE / "attributes.csv", {"content": name, "seed": seed, **found})
@@ -191,7 +191,7 @@ def main() -> None:
     done = set(pl.read_csv(file).select("content", "seed").iter_rows()) if file.exists() else set()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         for seed in (0, 1, 2):
-            for name, overrides in {**CONTENTS, **(UNTITLED if seed == 0 else {})}.items():
+            for name, overrides in {**CONTENTS, **UNTITLED}.items():
                 if (name, seed) not in done:
                     measure(name, seed, overrides, output)
 

@@ -3,3 +3,4 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 ${PYTHON:-python} "$here/measure.py" "$1"
+${PYTHON:-python} "$here/summary.py" "$1"

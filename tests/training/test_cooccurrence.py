@@ -154,6 +154,8 @@ def test_a_plan_takes_everybody_once_within_its_tokens(of_numbers: TextHistories
     had = [set(of_numbers.user(user)[0]) for user in range(200)]
     owners = [{n for n in range(200) if set(window) <= had[n]} for window in first]
     assert set.union(*owners) == set(range(200))
+    roomy = plan_windows(of_numbers, tokens, 2, 10**6, 4, seed=3)
+    assert [len(windows) for windows in roomy] == [200, 200]
 
 
 def test_people_of_one_taste_bring_its_texts_together(
