@@ -48,7 +48,10 @@ class Int8Linear(nn.Module):
         super().__init__()
         weight = weight.detach().float()
         scales = weight.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
-        self.quantized = (weight / scales).round().to(torch.int8).t().contiguous()
+        rounded = (weight / scales).round()
+        # Strides of its own: those of a transposed column (one input) are read as another layout by
+        # _int_mm, which then gives back memory that nobody wrote.
+        self.quantized = torch.empty(rounded.t().shape, dtype=torch.int8).copy_(rounded.t())
         self.scales = scales[:, 0]  # (outputs,)
         self.bias = bias
 

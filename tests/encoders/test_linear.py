@@ -31,6 +31,11 @@ def test_int8_by_hand() -> None:
     assert y.tolist() == [[[127 * 127 + 3 + 0.5, -127 * 127 + 6]], [[0.5, 0.0]]]
 
 
+def test_int8_of_one_input() -> None:
+    weight = torch.tensor([[127.0], [-127.0], [1.0]])
+    assert Int8Linear(weight, None)(torch.tensor([[127.0]])).tolist() == [[16129, -16129, 127]]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 40), st.integers(1, 70), st.integers(1, 30))
 def test_int8_is_near_and_a_row_does_not_know_the_others(
