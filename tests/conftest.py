@@ -20,6 +20,8 @@ from crossrec.data.pair import DomainPair, align
 from crossrec.data.splits import leave_one_out
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+if "PYTEST_XDIST_WORKER" in os.environ:  # commands that tests start share the cores, too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
