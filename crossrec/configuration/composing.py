@@ -97,6 +97,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         check_evaluation,
         check_fusion,
         check_model,
+        check_start,
         check_text,
         check_trainer,
     )
@@ -115,6 +116,10 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
     if len(modalities) > 1:
         method = settings.transfer
         check_fusion(settings.content["fusion"], settings.model, cfg.transfer.name, method)
+    if settings.end_to_end["layers"] is None:  # else the language model's weights are among them
+        methods = settings.candidates.values() or [settings.transfer]
+        fusion = settings.content["fusion"]
+        check_start(settings.model, methods, [2] * len(modalities), fusion)
     check_trainer(settings.trainer)
     return settings
 

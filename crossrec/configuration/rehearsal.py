@@ -1,7 +1,7 @@
 """Components made once for nothing, so that what they refuse is told before any training."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from crossrec.evaluation.metrics import METRICS
 from crossrec.models.content import FixedContent
 from crossrec.models.fusion import fuse
 from crossrec.settings import Part
+from crossrec.transfer.anchor import lay_over
 from crossrec.transfer.content.sequence_encoder import content_of
+from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.pair_model import PairModel
 
 
@@ -106,6 +108,33 @@ def check_fusion(fusion: str, model: Part, name: str, method: Part) -> None:
             "network of its own, which reads modalities side by side: use "
             "content.fusion=concatenate"
         )
+
+
+def check_start(model: Part, methods: Iterable[Part], blocks: Sequence[int], fusion: str) -> None:
+    """Let the methods that carry weights start, on a model of two items that learned nothing.
+
+    Which weights a model has depends on its settings, not on the data: a name that fits none of
+    them, or a method that finds nothing to adapt, is refused here.
+
+    Args:
+        blocks: sizes of the modalities' blocks, whatever they will be; empty without content.
+        fusion: of the modalities.
+
+    Raises:
+        UserError: a method refuses to start.
+    """
+    content = torch.zeros(2, sum(blocks)) if blocks else None
+    nobody, first = torch.zeros(1, dtype=torch.int64), torch.zeros(1, 2, dtype=torch.int64)
+    for carry in (method.make() for method in methods):
+        if not isinstance(carry, TransferMethod):
+            continue
+        made = model.make(n_users=1, n_items=1, n_context=1, content=content)
+        fuse(made, blocks, fusion)
+        made.observe(nobody, nobody)
+        weights = {name: parameter.detach().clone() for name, parameter in made.named_parameters()}
+        tables = made.item_tables, made.user_tables
+        importance = {name: torch.ones_like(value) for name, value in weights.items()}
+        carry.start(made, lay_over(made, weights, *tables, first, first, 1.0, importance))
 
 
 def check_text(methods: Mapping[str, Part]) -> None:

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hydra
 import polars as pl
 import pytest
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from crossrec.configuration.composing import CONF, compose
+from crossrec.errors import UserError
+from crossrec.settings import Settings
+
 METHODS = sorted(path.stem for path in (CONF / "transfer").glob("*.yaml"))
 READ_TEXT = {"unisrec", "vq_rec", "zero_shot_text"}
 NEED_SHARED_ITEMS = {"natr"}
@@ -101,3 +105,40 @@ def test_without_text_it_is_refused_at_once(
         assert f"transfer={method} knows items by their texts alone" in ran.err
         assert "Traceback" not in ran.err
         assert not (tmp_path / "artifacts").exists()  # at once, before anything is made
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["transfer=lora", "model=mf"], "transfer=lora adapts linear layers"),
+        (["transfer=lora", "transfer.modules=[blocks]"], "layer begins with 'blocks'; there are"),
+        (["transfer=freeze", "transfer.names=[adaptr]"], "weight begins with 'adaptr'; there are"),
+        (["transfer=unfreeze", "transfer.groups=[[mlp],[mlp.0]]"], "is left for ['mlp.0']"),
+        (
+            ["transfer=guarded", "+transfer.candidates.freeze.names=[adaptr]"],
+            "weight begins with 'adaptr'; there are",
+        ),
+    ],
+)
+def test_what_fits_no_weight_of_the_model_is_refused_at_once(
+    command: Callable[..., Any], tiny: list[str], tmp_path: Path, asked: list[str], said: str
+) -> None:
+    ran = command(*tiny, *asked, f"paths.artifacts={tmp_path / 'artifacts'}")
+    assert ran.code == 1
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "artifacts").exists()  # at once, before anything is made
+
+
+def test_what_weights_there_are_depends_on_the_content(tmp_path: Path) -> None:
+    def composed(name: str, *content: str) -> Settings:
+        asked = ["+experiment=home_to_electronics", "pretraining=off", "model=sasrec", *content]
+        names = ["transfer=freeze", f"transfer.names=[content_map.{name}]"]
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose(hydra.compose("train", [*asked, *names]), tmp_path)
+
+    composed("weight")
+    composed("gates", "content=[text,image]", "content.fusion=gate")
+    for name, content in (("weight", "encoder=none"), ("gates", "content=[text,image]")):
+        with pytest.raises(UserError, match=f"no carried weight begins with 'content_map.{name}'"):
+            composed(name, content)
