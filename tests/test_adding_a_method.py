@@ -7,8 +7,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+METHODS = sorted((REPOSITORY / "conf" / "transfer").glob("*.yaml"))
 
 
 def worked_example() -> tuple[str, str]:
@@ -47,3 +49,25 @@ def test_the_worked_example_runs_with_no_other_file_changed(
         "transfer=halfway", "transfer.share=2")  # fmt: skip
     assert refused.code == 1
     assert "transfer.share must be >= 0 and <= 1, got 2" in refused.err
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, str]:
+    """Code and configuration: each file's text by its path."""
+    files = [*(REPOSITORY / "crossrec").rglob("*.py"), *(REPOSITORY / "conf").rglob("*.yaml")]
+    return {file.relative_to(REPOSITORY).as_posix(): file.read_text() for file in files}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda file: file.stem)
+def test_two_files_make_a_method_and_only_methods_built_on_it_know_it(
+    written: dict[str, str], method: Path
+) -> None:
+    target = yaml.safe_load(method.read_text())["method"]["_target_"]
+    module = target.rpartition(".")[0]
+    own = {module.replace(".", "/") + ".py", f"conf/transfer/{method.name}"}
+    assert own <= set(written)
+    knowing = {name for name, text in written.items() if re.search(rf"\b{module}\b", text)} - own
+    methods = {name for name in knowing if name.startswith("crossrec/transfer/")}
+    # The row zero-shot is where fine-tuning starts.
+    known_to_all = {"crossrec/training/fitting.py"} if method.stem == "finetune" else set()
+    assert knowing - methods == known_to_all

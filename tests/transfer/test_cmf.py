@@ -5,9 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair, Side
+from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
+from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.training.objectives import BPR, Logistic, Objective, Rating, Softmax
 from crossrec.training.pair_training import build_pair
 from crossrec.transfer.pair_model import domain_of
@@ -22,15 +25,20 @@ def built(pair: DomainPair, alpha: float = 0.25) -> CMF:
     return model
 
 
+def first_events(domain: Domain) -> Batch:
+    """The first ten training events of a domain, each for itself."""
+    own = domain.train
+    starts = torch.arange(10)
+    rows = torch.repeat_interleave(torch.arange(len(own.users)), own.lengths)[starts]
+    return own.batch(rows, starts, torch.ones(10, dtype=torch.int64))
+
+
 def one_batch_loss(model: CMF, pair: DomainPair, make: Callable[[], Objective]) -> torch.Tensor:
     batches, losses = {}, {}
     sides: tuple[Side, ...] = ("source", "target")
     for side in sides:
         domain = domain_of(pair, side)
-        own = domain.train
-        starts = torch.arange(10)
-        rows = torch.repeat_interleave(torch.arange(len(own.users)), own.lengths)[starts]
-        batches[side] = own.batch(rows, starts, torch.ones(10, dtype=torch.int64))
+        batches[side] = first_events(domain)
         losses[side] = make()
         losses[side].prepare(domain)
     return model.loss(batches, losses)
@@ -89,6 +97,41 @@ def test_with_nothing_shared_the_source_does_not_move_the_target(apart_pair: Dom
         of_target = model.item_embedding.grad[model.ids.rows("target")]
         gradients.append(of_target / (1 - alpha))
     assert torch.allclose(*gradients, atol=1e-8)
+
+
+@pytest.mark.parametrize("make", [Softmax, Rating])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_with_nothing_shared_each_side_is_matrix_factorization(
+    apart_pair: DomainPair, side: Side, make: Callable[[], Objective]
+) -> None:
+    """With the weights of `model=mf`, half of its gradients (alpha = 0.5), and its scores."""
+    both, domain = built(apart_pair, alpha=0.5), domain_of(apart_pair, side)
+    alone = MatrixFactorization(domain.n_users, domain.n_items, 0, None, dim=4)
+    rows = both.ids.rows(side)
+    with torch.no_grad():
+        both.user_bias.normal_()
+        both.item_bias[side].normal_()
+        alone.user_embedding.copy_(both.user_embedding)
+        alone.user_bias.copy_(both.user_bias)
+        alone.item_embedding.copy_(both.item_embedding[rows])
+        alone.item_bias.copy_(both.item_bias[side])
+    one_batch_loss(both, apart_pair, make).backward()
+
+    batch, objective = first_events(domain), make()
+    objective.prepare(domain)
+    users, items = batch.users, batch.items[:, 0]
+    state = alone.user_vectors(users, batch.items, alone.embed_items())[:, 0]
+    item = alone.item_vectors(alone.embed_items())
+    objective(alone.cases(state, item, (users, items, batch.ratings[:, 0]))).backward()
+    for mine, theirs in (
+        (both.user_embedding.grad[users], alone.user_embedding.grad[users]),
+        (both.user_bias.grad[users], alone.user_bias.grad[users]),
+        (both.item_embedding.grad[rows], alone.item_embedding.grad),
+        (both.item_bias[side].grad, alone.item_bias.grad),
+    ):
+        torch.testing.assert_close(mine, theirs / 2)
+    assert alone.item_embedding.grad.any()
+    torch.testing.assert_close(both.scorer(side)(batch), state @ item.T)
 
 
 def test_alpha_weighs_the_two_losses(users_pair: DomainPair) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossrec.configuration.composing import CONF, compose
+from crossrec.configuration.composing import CONF, compose, method_of
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.models.interface import Recommender
@@ -17,13 +17,20 @@ from crossrec.models.two_tower import TwoTower
 from crossrec.training.fitting import build_model, fit_target
 from crossrec.training.importance import fisher
 from crossrec.training.objectives import Softmax
-from crossrec.training.transfer import anchor_for
+from crossrec.training.transfer import TransferTraining, anchor_for
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.parameters.ewc import EWC
 from crossrec.transfer.parameters.finetune import Finetune
 from crossrec.transfer.parameters.l2_sp import L2SP
 from crossrec.transfer.parameters.l2_sp_fitted import L2SPFitted
 from crossrec.transfer.parameters.scratch import Scratch
+
+# Those that carry weights of the configured model; what brings a network has a test of its own.
+METHODS = sorted(
+    file.stem
+    for file in (CONF / "transfer").glob("*.yaml")
+    if file.stem != "guarded" and isinstance(method_of(file.stem, {}).make(), TransferMethod)
+)
 
 
 def tower(domain: Domain, seed: int = 0) -> Recommender:
@@ -80,6 +87,30 @@ def fit(
 
 def same(one: Recommender, other: Recommender) -> bool:
     return all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_twenty_steps_lower_the_loss(
+    users_pair: DomainPair, weights: dict[str, Tensor], importance: dict[str, Tensor], name: str
+) -> None:
+    method = method_of(name, {}).make()
+    domain = users_pair.target if method.reads_source else users_pair.target_only
+    model = tower(domain)
+    anchor = anchor_for(model, weights, users_pair, domain, importance)
+    module = TransferTraining(model, domain, Softmax(), method, anchor, 0.02, 0.01)
+    optimizer = module.configure_optimizers()
+    batch = domain.train.last(torch.arange(len(domain.train.users)), 50)
+    losses = []
+    for step in range(21):
+        method.begin_epoch(step // 5)
+        L.seed_everything(0, verbose=False)  # the same dropout each time
+        loss = module.loss(batch)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step(model, anchor, 0.02)
+    assert losses[-1] < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize("solver", ["proximal", "gradient"])
