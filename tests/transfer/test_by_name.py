@@ -1,4 +1,4 @@
-"""Every method of conf/transfer runs by name from the command line, on a pair with its overlap."""
+"""Every method of conf/transfer runs by name from the command line, and so do the baselines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +76,25 @@ def test_it_runs_by_name(
     assert values["value"].is_finite().all()
     lists = pl.read_parquet(tmp_path / "run" / "recommendations.parquet")
     assert lists.filter(pl.col("rank") == 1).height > 0
+
+
+# Each model and each objective once: those that no other test of the command runs.
+@pytest.mark.parametrize("model", ["mf objective=bpr", "neumf objective=logistic", "lightgcn"])
+def test_a_model_of_the_target_alone_runs_by_name_beside_the_other_baselines(
+    command: Callable[..., Any], tiny: list[str], artifacts: Path, tmp_path: Path, model: str
+) -> None:
+    ran = command(
+        *tiny,
+        *f"model={model}".split(),
+        "transfer=scratch",
+        "trainer.max_epochs=1",
+        f"paths.artifacts={artifacts}",
+        f"hydra.run.dir={tmp_path}",
+    )
+    assert ran.code == 0, ran.err
+    values = pl.read_csv(tmp_path / "results.csv").filter(metric="ndcg@10", users="all")
+    assert {"popularity", "item-knn", "ease", "scratch"} <= set(values["model"])
+    assert values["value"].is_finite().all()
 
 
 @pytest.mark.parametrize("method", sorted(NEED_SHARED_ITEMS | NEED_SHARED_USERS))
