@@ -66,6 +66,20 @@ def test_what_learned_in_the_source_is_carried_and_pulled_to(
     }
 
 
+def test_with_lora_the_towers_learn_low_rank_and_the_language_model_stays_the_sources(
+    command: Command, settings: list[str], shared: Path, tmp_path: Path
+) -> None:
+    ran = command(*settings, "transfer=lora", "transfer.rank=1", f"hydra.run.dir={tmp_path}")
+    assert ran.code == 0, ran.err
+    source, target = (weights(shared, ran.out, stage) for stage in ("source", "transfer"))
+    assert sum(name.startswith(PART) for name in source) == 2 * 6
+    for name in source:
+        if name.startswith(PART):
+            assert torch.equal(target[name], source[name])
+    moved = torch.linalg.svdvals(target["adapter.weight"] - source["adapter.weight"])
+    assert moved[0] > 1e-4 > 1e-6 > moved[1:].sum()
+
+
 def test_the_same_command_gives_the_same_numbers(
     command: Command, settings: list[str], tmp_path: Path
 ) -> None:

@@ -19,7 +19,9 @@ class LoRA(Finetune):
 
     Frozen at W_s is all that is carried: the adapted maps with their biases, other layers' weights
     (norms, positions, scalars), and rows of tables that exist in the source. Free are A and B, rows
-    that the source does not have (a new item's id), and weights that it does not have at all. After
+    that the source does not have (a new item's id), and weights that it does not have at all. A
+    language model that learned with the source's recommender (`end_to_end`) is carried with what it
+    learned, which is low-rank already, and frozen; `l2_sp` lets it go on learning. After
     training (alpha / r) * B A is added to W_s, and the model is what it was made as again.
 
     Args:
