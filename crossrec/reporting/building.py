@@ -34,6 +34,7 @@ from crossrec.reporting.comparison import comparison_section, run_verdict
 from crossrec.reporting.content_map import map_section
 from crossrec.reporting.origin import origin_section, run_facts
 from crossrec.reporting.people import example_section
+from crossrec.reporting.pretraining import pretraining_table
 from crossrec.reporting.reading import counts_of
 from crossrec.reporting.surface import surface_section
 from crossrec.reporting.training import cost_section, curve_section
@@ -66,7 +67,8 @@ def run_report(run: Run, results: Results, caption: str) -> tuple[Report, Files]
             contrast = Contrast(contrast.first, CANDIDATE, frames[CANDIDATE], frames[BASELINE])
         added, files = _behavior(frames, metric, contrast)
         sections += added
-    sections.append(curve_section({CANDIDATE: run.folder}, CURVES))
+    curves = curve_section({CANDIDATE: run.folder}, CURVES)
+    sections.append(replace(curves, blocks=[*curves.blocks, *pretraining_table(run.folder)]))
     sections.append(map_section(run.folder, names, MAP))
     sections.append(example_section(run.folder, names, EXAMPLES))
     cost, counted = cost_section([run.folder], COST)

@@ -14,6 +14,8 @@ import yaml
 from crossrec.errors import UserError
 
 EPOCH, STEP = "epoch", "step"
+ERRORS = ("rmse", "perplexity")  # in the names of metrics of which the lowest is the best
+PRETRAINING = "pretraining.json"
 
 
 def record_of(run: Path) -> dict[str, Any]:
@@ -22,7 +24,19 @@ def record_of(run: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read.
     """
-    path = run / "record.json"
+    return _object(run / "record.json")
+
+
+def pretraining_of(run: Path) -> dict[str, Any]:
+    """pretraining.json, what `training.pretraining.pretrain` returned; empty where there is none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return _object(run / PRETRAINING)
+
+
+def _object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
@@ -88,7 +102,8 @@ def curves_of(run: Path) -> dict[str, pl.DataFrame]:
 
 def _curve(table: pl.DataFrame, metric: str, unit: str) -> pl.DataFrame:
     shift = 1 if unit == EPOCH else 0  # the first epoch is number 1 to a reader
-    place = pl.col("value").arg_min() if "rmse" in metric else pl.col("value").arg_max()
+    lowest = any(name in metric for name in ERRORS)
+    place = pl.col("value").arg_min() if lowest else pl.col("value").arg_max()
     best = (pl.int_range(pl.len()) == place) & metric.startswith("valid")
     return (
         table.drop_nulls([metric, unit])

@@ -37,6 +37,9 @@ class Saving:
 class LanguageModelTraining(lightning.LightningModule):
     """The weighted sum of tasks, by AdamW.
 
+    Logs the losses of each step, and what held-out texts and users measure before and after:
+    valid/perplexity, valid/accuracy, valid/ndcg@10_source_to_target and so on of `Retrieval`.
+
     Args:
         network: a transformers network with a language-modeling head; what of it shall learn
             requires gradients.
@@ -155,11 +158,18 @@ class LanguageModelTraining(lightning.LightningModule):
         self._measure("after")
 
     def _measure(self, when: str) -> None:
+        logged: dict[str, Any] = {}
         for task in self.tasks:
             found = task.measure(self.network)
             self.measures |= {f"{name}_{when}": value for name, value in found.items()}
+            logged |= found
         if self.retrieval is not None and when != "head":
-            self.measures[f"retrieval_{when}"] = self.retrieval.measure(self.network.base_model)
+            beside = self.retrieval.measure(self.network.base_model)
+            self.measures[f"retrieval_{when}"] = beside
+            logged |= {f"ndcg@10 {name}": values["ndcg@10"] for name, values in beside.items()}
+        named = {f"valid/{name.replace(' ', '_')}": value for name, value in logged.items()}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(named, self.global_step)
 
     def _state(self) -> Checkpoint:
         optimizer = self.optimizers(use_pl_optimizer=False)

@@ -1,5 +1,6 @@
 """Pages of run folders: what stands on them, and what they say where something is missing."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -64,6 +65,29 @@ def test_a_folder_of_an_earlier_version_still_gives_a_page(
     assert "did not keep any users" in section(page, "examples")
     assert "did not count" in section(page, "cost")
     assert section(page, "history").count("<svg") == 2
+
+
+def test_what_pretraining_measured_stands_there(tmp_path: Path, finished: Finished) -> None:
+    run = finished(tmp_path / "run")
+    assert "pretraining" not in section(page_of(run), "curves")
+    beside = {"ndcg@10": 0.25, "ndcg@10_low": 0.2, "ndcg@10_high": 0.3, "users": 1234}
+    alone = {**beside, "ndcg@10": 0.5, "ndcg@10_low": None, "ndcg@10_high": None}
+    account = {
+        "perplexity_before": 81.04,
+        "perplexity_after": 27.0,
+        "steps": 100,
+        "retrieval_before": {"target": beside},
+        "retrieval_after": {"target": alone},
+    }
+    (run / "pretraining.json").write_text(json.dumps(account))
+    shown = section(page_of(run), "curves")
+    assert "before and after 100 steps" in shown
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", shown)
+    assert cells[-6:-3] == ["perplexity", "81.04", "27"]
+    assert cells[-3].startswith("beside an item, target: NDCG@10 (1,234 users)")
+    assert cells[-2:] == ["0.2500 [0.2000, 0.3000]", "0.5000"]
+    (run / "pretraining.json").write_text("[")
+    assert main([str(run)]) == 1
 
 
 def test_results_csv_alone_gives_a_page(tmp_path: Path, finished: Finished) -> None:
