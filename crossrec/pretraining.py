@@ -20,6 +20,7 @@ from crossrec.encoders.language_model import (
     open_tokenizer,
     weights_digest,
 )
+from crossrec.encoders.sentence_folder import prefix_of, said
 from crossrec.encoders.text import compose, corpus
 from crossrec.encoders.token_file import TokenFile, write_tokens
 from crossrec.errors import UserError
@@ -40,6 +41,7 @@ MODULES = (
     "crossrec.data.text_files",
     "crossrec.encoders.text",
 )
+ACCOUNT = "pretraining.json"  # what was measured before and after, in the artifact and the run
 # The stage's own settings, and one that changes nothing of what it makes.
 NO_OPTIONS = ("enabled", "max_steps", "corpus")
 NO_INPUTS = ("corpus", "checkpoint_every")
@@ -63,13 +65,16 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         log.info("pretrain   off: the language model stays as it was published")
         return base
     options = PretrainingOptions(**{k: v for k, v in s.pretraining.items() if k not in NO_OPTIONS})
-    tokens = _tokens_of_corpus(settings, staging, base, options)
+    prefix = s.encoder["prefix"]
+    prefix = prefix_of(base.folder) if prefix is None else prefix
+    tokens = _tokens_of_corpus(settings, staging, base, options, prefix)
     code = code_behind(*MODULES)
     inputs = {
         "data": data.name,
         "text_fields": s.data["text_fields"],
         "model": weights_digest(base.folder),
         "pooling": base.pooling,
+        "prefix": prefix,
         "pretraining": {k: v for k, v in s.pretraining.items() if k not in NO_INPUTS},
         "corpus": tokens and tokens.name,
         "precision": s.trainer.config["precision"],
@@ -85,15 +90,25 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         # One process: a bounded stage does not earn the start of several.
         trainer = trainer_of(s, "pretrain")([], devices=1, strategy="auto", **limits)
         account = pretrain(
-            material, base.folder, folder, trainer, options, base.pooling, s.seed, checkpoint
+            material,
+            base.folder,
+            folder,
+            trainer,
+            options,
+            base.pooling,
+            prefix,
+            s.seed,
+            checkpoint,
         )
-        (folder / "pretraining.json").write_text(json.dumps(account, indent=1) + "\n")
+        (folder / ACCOUNT).write_text(json.dumps(account, indent=1) + "\n")
         keep_curve(s.run_folder, "pretrain", folder)
 
     folder = staging.stage("pretrain", code, inputs, make)
     show_curve(folder, s.run_folder, "pretrain")
     checkpoint.unlink(missing_ok=True)
-    for line in _told(json.loads((folder / "pretraining.json").read_text())):
+    account = (folder / ACCOUNT).read_text()
+    (s.run_folder / ACCOUNT).write_text(account)
+    for line in _told(json.loads(account)):
         log.info("           %s", line)
     return LanguageModel(folder, base.pooling)
 
@@ -109,7 +124,8 @@ def _material(
     ]
     reviews = [read_reviews(data, name) for name in DOMAINS]
     texts = [
-        compose(table, fields, reviews=said) for table, said in zip(items, reviews, strict=True)
+        compose(table, fields, reviews=written)
+        for table, written in zip(items, reviews, strict=True)
     ]
     texts_of = pl.concat(
         table.select(pl.lit(name).alias(DOMAIN), ITEM, pl.Series(TEXT, of_items, dtype=pl.String))
@@ -128,7 +144,11 @@ def _material(
 
 
 def _tokens_of_corpus(
-    settings: Settings, staging: Staging, base: LanguageModel, options: PretrainingOptions
+    settings: Settings,
+    staging: Staging,
+    base: LanguageModel,
+    options: PretrainingOptions,
+    prefix: str,
 ) -> Path | None:
     """The artifact of the tokens of `pretraining.corpus`, None where there is none.
 
@@ -145,15 +165,20 @@ def _tokens_of_corpus(
     files = text_files(Path(settings.pretraining["corpus"]).expanduser())
     tokenizer = open_tokenizer(base.folder)
     end = None if options.contrasts else end_of(tokenizer, kind_of(options, base.folder))
+    vectors = options.objective == "simcse"  # are made of the corpus, too
+    prefix = prefix if vectors else ""
 
     def make(folder: Path) -> None:
-        write_tokens(folder, text_blocks(files), tokenizer, options.max_length, end)
+        blocks = text_blocks(files)
+        read = (said(block, base.folder, prefix) for block in blocks) if vectors else blocks
+        write_tokens(folder, read, tokenizer, options.max_length, end)
 
     inputs = {
         "files": [file_digest(file) for file in files],
         "model": weights_digest(base.folder),
         "max_length": options.max_length,
         "end": end,
+        "prefix": prefix,
     }
     code = code_behind("crossrec.data.text_files", "crossrec.encoders.token_file")
     return staging.stage("corpus", code, inputs, make)
@@ -164,7 +189,11 @@ def _told(account: dict[str, Any]) -> list[str]:
     lines = []
     if "perplexity_before" in account:
         before, after = account["perplexity_before"], account["perplexity_after"]
-        lines.append(f"held-out perplexity {before:.4g} -> {after:.4g}")
+        hits = account["accuracy_before"], account["accuracy_after"]
+        lines.append(
+            f"held-out perplexity {before:.4g} -> {after:.4g}, "
+            f"accuracy {hits[0]:.3f} -> {hits[1]:.3f}"
+        )
     for direction, before in account.get("retrieval_before", {}).items():
         after = account["retrieval_after"][direction]
         lines.append(

@@ -15,9 +15,9 @@ from crossrec.encoders.reader import Reader, Reading, read_alone, read_together,
 from crossrec.encoders.sentence_folder import (
     POOLINGS,
     longest_text_of,
-    lowers,
     pools_prefix,
     prefix_of,
+    said,
 )
 from crossrec.encoders.vector_cache import VectorCache
 from crossrec.errors import UserError
@@ -96,10 +96,8 @@ def encode(
     if not distinct:
         return np.zeros((len(texts), width_of(model_folder)), dtype=np.float32), mask
 
-    said = [prefix + text for text in distinct]
-    if lowers(model_folder):
-        said = [text.lower() for text in said]
-    encoded = _encode(said, reading, longest, batch_tokens, device, workers, cache)
+    read = said(distinct, model_folder, prefix)
+    encoded = _encode(read, reading, longest, batch_tokens, device, workers, cache)
     row_of = {text: row for row, text in enumerate(distinct)}
     vectors = np.zeros((len(texts), encoded.shape[1]), dtype=np.float32)
     vectors[mask] = encoded[[row_of[text] for text in texts if text is not None]]
@@ -109,8 +107,8 @@ def encode(
 def longest_text(texts: Sequence[str], model_folder: Path, prefix: str | None = None) -> int:
     """What 99% of the texts fit into, in tokens with the prefix, rounded up to a multiple of 8."""
     prefix = prefix_of(model_folder) if prefix is None else prefix
-    said = [prefix + text for text in texts]
-    tokens = tokenize(open_tokenizer(model_folder), said, longest_text_of(model_folder) or LIMIT)
+    read = said(texts, model_folder, prefix)
+    tokens = tokenize(open_tokenizer(model_folder), read, longest_text_of(model_folder) or LIMIT)
     return fitting_length([len(ids) for ids in tokens])
 
 

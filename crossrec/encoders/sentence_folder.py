@@ -5,6 +5,7 @@ are known by their names, never imported, and weights are read from safetensors 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def longest_text_of(folder: Path) -> int | None:
 def lowers(folder: Path) -> bool:
     """Whether a folder wants its texts in lower case, whatever its tokenizer does."""
     return bool(_read(folder / "sentence_bert_config.json").get("do_lower_case"))
+
+
+def said(texts: Sequence[str], folder: Path, prefix: str) -> list[str]:
+    """Texts as a folder's model is to read them: after the prefix, in lower case if it wants it."""
+    whole = [prefix + text for text in texts]
+    return [text.lower() for text in whole] if lowers(folder) else whole
 
 
 class Normalize(nn.Module):

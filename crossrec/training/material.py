@@ -1,6 +1,6 @@
 """What a language model is pretrained on, and the language model that reads it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,6 +36,7 @@ class Reader:
         tokenizer: of the network.
         kind: "masked" or "causal", what its head does.
         pooling: how texts' vectors are made.
+        said: texts as they are read where their vectors are made: after the encoder's prefix, say.
         n_batches: in all.
         head_batches: the first ones, in which only the head learns.
         seed: of all draws.
@@ -45,6 +46,7 @@ class Reader:
     tokenizer: PreTrainedTokenizerBase
     kind: str
     pooling: str
+    said: Callable[[Sequence[str]], list[str]]
     n_batches: int
     head_batches: int
     seed: int

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from crossrec.encoders.language_folder import save_language_model
 from crossrec.encoders.language_head import freeze_lower_layers, open_with_head
 from crossrec.encoders.language_model import open_tokenizer
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
+from crossrec.encoders.sentence_folder import said
 from crossrec.encoders.token_file import tokens_of
 from crossrec.training.checkpoint import read_checkpoint
 from crossrec.training.language_model_training import LanguageModelTraining, Saving
@@ -31,6 +33,7 @@ def pretrain(
     trainer: lightning.Trainer,
     options: PretrainingOptions,
     pooling: str = "mean",
+    prefix: str = "",
     seed: int = 0,
     checkpoint: Path | None = None,
 ) -> dict[str, Any]:
@@ -45,7 +48,9 @@ def pretrain(
         output_folder: the Hugging Face folder to write; sentence-transformers' files come along.
         trainer: of one process; its max_steps bounds the work.
         options: of the training.
-        pooling: how texts' vectors are made, "mean", "cls" or "last".
+        pooling: how texts' vectors are made, see `pool`.
+        prefix: stands before every text whose vector is made; language is modeled without it, for
+            words that are always the same are no task.
         seed: of held-out texts, order, masks, dropout, a fresh head and low-rank differences.
         checkpoint: file of its own to go on from and to write to, for the caller to remove; None
             begins at the beginning and writes none.
@@ -65,7 +70,15 @@ def pretrain(
         raise ValueError(f"pretraining needs trainer.max_steps >= 1, got {trainer.max_steps}")
     with torch.random.fork_rng(devices=[]):
         module, fresh_head = _module(
-            material, model_folder, output_folder, trainer, options, pooling, seed, checkpoint
+            material,
+            model_folder,
+            output_folder,
+            trainer,
+            options,
+            pooling,
+            prefix,
+            seed,
+            checkpoint,
         )
         done = module.resumed.step if module.resumed else 0
         loop = trainer.fit_loop.epoch_loop.automatic_optimization
@@ -96,6 +109,7 @@ def _module(
     trainer: lightning.Trainer,
     options: PretrainingOptions,
     pooling: str,
+    prefix: str,
     seed: int,
     checkpoint: Path | None,
 ) -> tuple[LanguageModelTraining, bool]:
@@ -112,6 +126,7 @@ def _module(
         tokenizer,
         kind,
         pooling,
+        partial(said, folder=model_folder, prefix=prefix),
         n_batches=steps * trainer.accumulate_grad_batches,
         head_batches=head_steps * trainer.accumulate_grad_batches,
         seed=seed,
@@ -121,7 +136,7 @@ def _module(
         learned_from, asked_about = material.histories.hold_out(
             o.held_out_share, o.retrieval_users, seed
         )
-        tokens = tokens_of(tokenizer, material.histories.texts, o.max_length, None)
+        tokens = tokens_of(tokenizer, reader.said(material.histories.texts), o.max_length, None)
         retrieval = Retrieval(
             material.histories, asked_about, tokens, pooling, o.retrieval_texts, seed
         )

@@ -46,7 +46,7 @@ def contrast_task(
             raise ValueError("pretraining.objective=cooccurrence needs histories")
         return Cooccurrence(
             histories,
-            tokens_of(tokenizer, histories.texts, o.max_length, None),
+            tokens_of(tokenizer, reader.said(histories.texts), o.max_length, None),
             n_batches=reader.n_batches,
             batch_tokens=o.batch_tokens,
             window=o.window,
@@ -54,7 +54,7 @@ def contrast_task(
             pooling=reader.pooling,
             seed=reader.seed,
         )
-    tokens = _tokens(reader, list(material.texts), o, None, material.corpus)
+    tokens = _tokens(reader, reader.said(material.texts), o, None, material.corpus)
     task = SimCSE(
         tokens, reader.n_batches, o.batch_tokens, o.temperature, reader.pooling, reader.seed
     )

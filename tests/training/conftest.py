@@ -109,6 +109,7 @@ def learn() -> Callable[..., dict[str, Any]]:
         output: Path,
         max_steps: int,
         seed: int = 0,
+        prefix: str = "",
         checkpoint: Path | None = None,
         trainer: dict[str, Any] | None = None,
         **options: Any,
@@ -130,6 +131,7 @@ def learn() -> Callable[..., dict[str, Any]]:
             output,
             made,
             PretrainingOptions(**options),
+            prefix=prefix,
             seed=seed,
             checkpoint=checkpoint,
         )

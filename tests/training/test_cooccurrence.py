@@ -1,6 +1,7 @@
 """Co-occurrence: which texts are alike, which are no negatives, and what the loss is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,32 @@ def test_people_of_one_taste_bring_its_texts_together(
     assert cosines[same].mean() > cosines[~same].mean() + 0.3
     assert AutoModel.from_pretrained(tmp_path).config.hidden_size == 32
     assert (tmp_path / "modules.json").is_file()
+
+
+@pytest.mark.parametrize("objective", ["cooccurrence", "simcse", "masked"])
+def test_the_prefix_stands_before_texts_whose_vectors_are_made(
+    learn: Learn, bert: Path, of_numbers: TextHistories, tmp_path: Path, objective: str
+) -> None:
+    """As if it were written in the texts; language is modeled without it."""
+    options: dict[str, Any] = {"objective": objective, "batch_tokens": 200, "head_share": 0.0}
+
+    def learned(name: str, written: str, prefix: str) -> tuple[dict[str, Any], torch.nn.Linear]:
+        texts = [written + text for text in of_numbers.texts]
+        material = Material(texts, histories=replace(of_numbers, texts=texts))
+        account = learn(material, bert, tmp_path / name, 2, prefix=prefix, **options)
+        return account, AutoModel.from_pretrained(tmp_path / name).encoder.layer[1].output.dense
+
+    plain, plain_map = learned("plain", "", "")
+    said, said_map = learned("said", "", "red knife ")
+    assert said["retrieval_before"] != plain["retrieval_before"]
+    if objective == "masked":
+        assert said["perplexity_after"] == plain["perplexity_after"]
+        assert said_map.weight.equal(plain_map.weight)
+    else:
+        written, written_map = learned("written", "red knife ", "")
+        assert said["retrieval_after"] == written["retrieval_after"]
+        assert said_map.weight.equal(written_map.weight)
+        assert not said_map.weight.equal(plain_map.weight)
 
 
 def test_language_can_be_modeled_beside(

@@ -5,8 +5,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import hydra
+import polars as pl
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
@@ -87,6 +89,32 @@ def test_by_one_word(
     assert not list(staging.store.folder.glob(".*"))
 
 
+def test_the_run_and_its_logger_keep_what_was_measured(
+    tiny: list[str], reader: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    said = [setting for setting in tiny if setting not in ("encoder=none", "pretraining=off")]
+    said += ["encoder=huggingface", f"encoder.model={reader}", "pretraining.max_steps=2"]
+    said += ["encoder.whiten_dim=8", "pretraining.batch_tokens=64", "logger=csv"]
+    ran = command(*said, f"hydra.run.dir={tmp_path}")
+    assert ran.code == 0, ran.err
+    account = json.loads((tmp_path / "pretraining.json").read_text())
+    curve = pl.read_csv(tmp_path / "curves" / "pretrain" / "metrics.csv")
+    for name, measured in (
+        ("valid/perplexity", "perplexity"),
+        ("valid/accuracy", "accuracy"),
+    ):
+        logged = curve[name].drop_nulls().to_list()
+        expected = [account[f"{measured}_{when}"] for when in ("before", "head", "after")]
+        assert logged == pytest.approx([value for value in expected if value is not None])
+    beside = curve.select("step", "valid/ndcg@10_target").drop_nulls().rows()
+    assert beside == [
+        (step, pytest.approx(account[f"retrieval_{when}"]["target"]["ndcg@10"]))
+        for step, when in ((0, "before"), (2, "after"))
+    ]
+    before, after = account["accuracy_before"], account["accuracy_after"]
+    assert f", accuracy {before:.3f} -> {after:.3f}" in ran.out
+
+
 def test_how_often_it_is_saved_changes_no_artifact(stage: Stage) -> None:
     short = ["pretraining.max_steps=2", "pretraining.batch_tokens=64"]
     first, _ = stage(*short)
@@ -109,6 +137,23 @@ def test_a_corpus_is_tokenized_once(stage: Stage, artifacts: Path, tmp_path: Pat
     moved.write_text("A lamp of oak\nA pan of steel\nAnd more\n")
     _, staging = stage(*said[:2], f"pretraining.corpus={moved}")
     assert artifacts / staging.used["corpus"] != corpus
+
+
+def test_vectors_of_a_corpus_are_made_after_the_prefix(
+    stage: Stage, artifacts: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("A lamp\nA pan\n")
+    tokens = {}
+    for objective in ("simcse", "masked"):
+        for prefix in ("''", "'a '"):
+            said = [f"pretraining.objective={objective}", f"encoder.prefix={prefix}"]
+            said += ["pretraining.max_steps=1", "pretraining.batch_tokens=64"]
+            _, staging = stage(*said, f"pretraining.corpus={file}")
+            account = json.loads((artifacts / staging.used["corpus"] / "tokens.json").read_text())
+            tokens[objective, prefix] = account["tokens"]
+    assert tokens["simcse", "'a '"] == tokens["simcse", "''"] + 2  # one in each text
+    assert tokens["masked", "'a '"] == tokens["masked", "''"]
 
 
 def test_a_corpus_that_nothing_reads_is_refused(stage: Stage, tmp_path: Path) -> None:
