@@ -13,7 +13,7 @@ from crossrec.encoders.text import compose, text_lengths
 from crossrec.sensing import given_vectors, sense
 from crossrec.settings import Settings
 from crossrec.staging import Staging
-from crossrec.trainers import device_of
+from crossrec.trainers import device_of, processes_of
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def encode_texts(
             learned,
             language_model,
             device=device_of(s),
-            workers=s.encoder["workers"],
+            workers=s.encoder["workers"] or processes_of(s),
             cache=s.artifacts / "vectors",
             **options,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import torch
 
 from crossrec.settings import Settings
 from crossrec.training.progress import StageBar
@@ -27,3 +28,13 @@ def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
 def device_of(settings: Settings) -> str:
     """Where encoding, ranking and recommending run: the trainer's accelerator."""
     return "cuda" if settings.trainer.config["accelerator"] in ("gpu", "cuda") else "cpu"
+
+
+def processes_of(settings: Settings) -> int:
+    """How many processes the trainer's devices ask for: one for each of several."""
+    devices = settings.trainer.config["devices"]
+    if isinstance(devices, list):
+        return len(devices)
+    if str(devices) in ("auto", "-1"):  # all GPUs that there are; of processors there is one
+        return max(1, torch.cuda.device_count()) if device_of(settings) == "cuda" else 1
+    return int(devices)

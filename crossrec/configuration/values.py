@@ -116,7 +116,7 @@ RULES = {
     "encoder.pooling": one_of("auto", "mean", "cls", "last", "weighted"),
     "encoder.layers": some(WHOLE),
     "encoder.prefix": perhaps(Rule("text", lambda v: isinstance(v, str))),
-    "encoder.workers": whole(1),
+    "encoder.workers": perhaps(whole(1)),
     "encoder.whitening": one_of("whiten", "pca", "none"),
     "encoder.whiten_dim": perhaps(whole(1)),
     "pretraining.enabled": TRUTH,
