@@ -153,7 +153,9 @@ def test_what_a_wandb_agent_starts_runs(
     assert not (run / "results.csv").exists()
 
 
-@pytest.mark.parametrize(("launcher", "group"), [("joblib", ""), ("submitit", "_local")])
+@pytest.mark.parametrize(
+    ("launcher", "group"), [("joblib", ""), ("submitit", "_local"), ("ray", "")]
+)
 def test_launchers_of_hydra(
     command: Command, tiny: list[str], tmp_path: Path, launcher: str, group: str
 ) -> None:

@@ -139,7 +139,7 @@ def _said(setting: Setting) -> str:
     """What is said of a key, and what it must be where there is a rule."""
     rule = RULES.get(setting.key)
     said = setting.said or IN_EVERY_FILE.get(setting.key)
-    parts = [_text(said)] if said else []
+    parts = [_text(said.removesuffix("."))] if said else []
     if rule and rule.expected != "text":
         parts.append(f"*{_text(rule.expected)}*")
     return "; ".join(parts)

@@ -49,6 +49,13 @@ def composes(overrides: list[str], found: list[str]) -> None:
     """The job that the overrides ask for; of a sweep the first and the last."""
     sweeping = "-m" in overrides
     plain = [override for override in overrides if override != "-m"]
+    if "--config-dir" in plain:  # a folder of the reader's own: what a sweep leaves
+        place = plain.index("--config-dir")
+        assert plain[place + 2 :][:1] == ["+experiment=best"]
+        plain = plain[place + 3 :]
+    launched = [o for o in plain if o.startswith("hydra.launcher.")]  # known where it is installed
+    assert not launched or any(o.startswith("hydra/launcher=") for o in plain)
+    plain = [o for o in plain if not o.startswith(("hydra.launcher.", "hydra/launcher="))]
     parsed = OverridesParser.create().parse_overrides(plain)
     assert sweeping == any(override.is_sweep_override() for override in parsed)
     (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
@@ -98,6 +105,8 @@ def test_a_command_is_one_that_there_is(
         assert arguments == ["--help"] or "no such folder" in capsys.readouterr().err
     elif module == "pip":
         installs(arguments)
+    elif module == "wandb":  # tests/test_sweeps.py has what an agent starts
+        assert arguments[0] == "agent" or (ROOT / arguments[1]).is_file()
     elif module == "venv":
         assert arguments == [".venv"]
     elif module == "mkdocs":
