@@ -12,15 +12,13 @@ import logging
 import os
 import platform
 import re
-import resource
 import shutil
-import sys
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from crossrec.cost import measured
 from crossrec.errors import UserError
 from crossrec.locking import lock
 
@@ -83,10 +81,9 @@ class ArtifactStore:
                     LOG.warning("artifact %s is damaged (%s): it is made again", place, fault)
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
-                start = time.monotonic()
-                make(partial)
-                seconds = round(time.monotonic() - start, 3)
-                _seal(partial, stage, inputs, {"seconds": seconds, "peak_memory": peak_memory()})
+                with measured() as cost:
+                    make(partial)
+                _seal(partial, stage, inputs, cost)
                 self._move_into(partial, place)
         except Exception as error:
             complaint = write_failure(error, self.folder, "paths.artifacts")
@@ -208,13 +205,6 @@ def code_digest(*packages: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def peak_memory() -> int:
-    """Bytes of main memory that this process, or one that it started, has held at the most."""
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others KiB
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return unit * max(resource.getrusage(each).ru_maxrss for each in who)
-
-
 def _check_plain(value: object, where: str) -> None:
     if value is None or isinstance(value, str | int | float | bool):
         return
@@ -230,7 +220,7 @@ def _check_plain(value: object, where: str) -> None:
         raise TypeError(f"{where} is a {type(value).__name__}; an artifact's inputs are plain JSON")
 
 
-def _seal(folder: Path, stage: str, inputs: Mapping[str, Any], cost: Mapping[str, float]) -> None:
+def _seal(folder: Path, stage: str, inputs: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
     """Flush what was made, then write the record, the last file of all."""
     files = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):

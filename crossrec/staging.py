@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crossrec.artifacts import RECORD, ArtifactStore, code_digest, peak_memory
+from crossrec.artifacts import RECORD, ArtifactStore, code_digest
+from crossrec.cost import measured
 from crossrec.lineage import PACKAGE
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ class Staging:
 
     Attributes:
         used: stage -> name of its artifact.
-        costs: stage -> seconds and peak_memory (bytes) of making it, in whichever run that was,
-            and whether it was reused; bytes on disk and trained parameters, where it has any.
+        costs: stage -> seconds, joules and peak_memory (bytes) of making it, in whichever run that
+            was, and whether it was reused; bytes on disk and trained parameters, where it has any.
     """
 
     def __init__(self, artifacts: Path) -> None:
@@ -64,10 +65,9 @@ class Staging:
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Counts the cost of a stage that leaves no artifact."""
-        start = time.monotonic()
-        yield
-        seconds = round(time.monotonic() - start, 3)
-        self.costs[name] = {"reused": False, "seconds": seconds, "peak_memory": peak_memory()}
+        with measured() as cost:
+            yield
+        self.costs[name] = {"reused": False, **cost}
 
 
 def _cost(artifact: Path) -> Cost:
@@ -75,6 +75,7 @@ def _cost(artifact: Path) -> Cost:
     models = [name for name in record["files"] if Path(name).name in MODELS]
     return {
         "seconds": record.get("seconds"),  # artifacts of earlier versions did not count
+        "joules": record.get("joules"),
         "peak_memory": record.get("peak_memory"),
         "bytes": sum(entry["bytes"] for entry in record["files"].values()),
         "parameters": sum(_parameters(artifact / name) for name in models) if models else None,

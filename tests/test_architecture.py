@@ -67,7 +67,8 @@ LAYERS: list[list[set[str]]] = [
     [{"evaluation"}],
     [{"losses"}, {"data.columns"}, {"folding"}],
 ]
-FOR_ALL = {"errors", "artifacts", "locking", "lineage", ""}  # "" is crossrec itself: its version
+# "" is crossrec itself: its version.
+FOR_ALL = {"errors", "artifacts", "cost", "energy", "locking", "lineage", ""}
 
 # A package, and the modules that may import it. Hydra is known to the commands (train, sweep and
 # `python -m crossrec.data`) and to the modules that commands share: what turns what was written

@@ -78,6 +78,10 @@ def test_slips_in_settings(command: Command, tmp_path: Path, slip: str, words: s
     refused(command(slip, f"hydra.run.dir={tmp_path}"), words)
 
 
+def test_flags_of_hydra_that_do_not_go_together(command: Command) -> None:
+    refused(command("-m", "seed=0,1", "--cfg", "job"), "Only one of --run, --multirun, --cfg")
+
+
 @pytest.mark.parametrize(
     ("slip", "words"),
     [

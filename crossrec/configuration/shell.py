@@ -30,6 +30,10 @@ def answer(main: Callable[[], None]) -> None:
         main()
     except HydraException as error:
         sys.exit(f"error: {explain(error, sys.argv[1:])}")
+    except ValueError as error:  # Hydra's own, of flags that do not go together
+        if not str(error).startswith("Only one of --run"):
+            raise
+        sys.exit(f"error: {error}")
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # of the files that Hydra itself writes into the run folder

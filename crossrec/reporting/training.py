@@ -78,15 +78,18 @@ def cost_section(runs: Sequence[Path], title: str) -> tuple[Section, Files]:
         for run, cost in known.items()
         for stage, entry in cost.items()
     ]
-    schema = {"run": pl.String, "stage": pl.String, "reused": pl.Boolean, "seconds": pl.Float64}
+    schema = {"run": pl.String, "stage": pl.String, "reused": pl.Boolean}
+    schema |= dict.fromkeys(("seconds", "joules"), pl.Float64)
     schema |= dict.fromkeys(("peak_memory", "bytes", "parameters"), pl.Int64)
     files = {"cost": pl.DataFrame(rows, schema, orient="row")}
-    energy = "Energy was not measured."
     table = _stages(next(iter(known.values()))) if len(known) == 1 else _seconds(known)
-    return Section("cost", title, [table, energy]), files
+    counted = files["cost"]["joules"].count() > 0
+    return Section("cost", title, [table, ENERGY if counted else NO_ENERGY]), files
 
 
-KEYS = ("reused", "seconds", "peak_memory", "bytes", "parameters")
+KEYS = ("reused", "seconds", "joules", "peak_memory", "bytes", "parameters")
+ENERGY = "Energy is that of the machine's counters: whatever else ran on it meanwhile is in it."
+NO_ENERGY = "Energy was not counted: the machine's counters could not be read."
 NOTE = (
     "Seconds are those of making a stage's artifact, also where this run reused it. Memory is the "
     "most main memory that the process had held by the end of the stage."
@@ -98,6 +101,7 @@ def _stages(costs: Mapping[str, Mapping]) -> Table:
         [
             Cell(stage),
             Cell(seconds(entry.get("seconds"))),
+            Cell(energy(entry.get("joules"))),
             Cell("reused" if entry.get("reused") else "made"),
             Cell(size(entry.get("peak_memory"))),
             Cell(size(entry.get("bytes"))),
@@ -106,8 +110,8 @@ def _stages(costs: Mapping[str, Mapping]) -> Table:
         for stage, entry in costs.items()
     ]
     total = sum(entry.get("seconds") or 0 for entry in costs.values())
-    rows.append([Cell("all"), Cell(seconds(total)), *[Cell("")] * 4])
-    header = ["stage", "seconds", "artifact", "peak memory", "on disk", "parameters"]
+    rows.append([Cell("all"), Cell(seconds(total)), Cell(energy(_joules(costs))), *[Cell("")] * 4])
+    header = ["stage", "seconds", "energy", "artifact", "peak memory", "on disk", "parameters"]
     return Table("cost", "Cost of each stage.", header, [Rows("", rows)], NOTE)
 
 
@@ -118,8 +122,9 @@ def _seconds(costs: Mapping[Path, Mapping[str, Mapping]]) -> Table:
     for run, cost in costs.items():
         spent = [cost.get(stage, {}) for stage in stages]
         cells = [Cell(seconds(e.get("seconds")) + "*" * bool(e.get("reused"))) for e in spent]
-        new = sum(e.get("seconds") or 0 for e in spent if not e.get("reused"))
-        memory = max((e.get("peak_memory") or 0 for e in spent if not e.get("reused")), default=0)
+        own = {stage: e for stage, e in cost.items() if not e.get("reused")}
+        new = sum(e.get("seconds") or 0 for e in own.values())
+        memory = max((e.get("peak_memory") or 0 for e in own.values()), default=0)
         models = [
             e["parameters"]
             for s, e in cost.items()
@@ -131,11 +136,12 @@ def _seconds(costs: Mapping[Path, Mapping[str, Mapping]]) -> Table:
                 Cell("/".join(run.parts[-1 - alike :])),
                 *cells,
                 Cell(seconds(new)),
+                Cell(energy(_joules(own))),
                 Cell(size(memory)),
                 Cell(parameters),
             ]
         )
-    header = ["run", *stages, "this run", "peak memory", "parameters"]
+    header = ["run", *stages, "this run", "energy", "peak memory", "parameters"]
     note = f"Seconds; * reused, with what making it took. {NOTE}"
     return Table("cost", "Seconds of each stage, run by run.", header, [Rows("", rows)], note)
 
@@ -145,6 +151,19 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def energy(joules: float | None) -> str:
+    """12 J, 3.40 kJ, or - where it was not counted."""
+    if joules is None:
+        return "-"
+    return f"{joules:.0f} J" if joules < 1000 else f"{joules / 1000:,.2f} kJ"
+
+
+def _joules(costs: Mapping[str, Mapping]) -> float | None:
+    """Of all stages that were counted; None where none was."""
+    counted = [e["joules"] for e in costs.values() if e.get("joules") is not None]
+    return sum(counted) if counted else None
 
 
 def size(value: float | None) -> str:

@@ -38,7 +38,7 @@ def test_a_run_has_every_section(tmp_path: Path, finished: Finished) -> None:
     assert "because Copper Pan" in examples
     assert re.search(r"scratch: rank \d+, transferred: rank \d+", examples)
     assert "4,321" in section(page, "cost")
-    assert "Energy was not measured" in section(page, "cost")
+    assert "Energy was not counted" in section(page, "cost")
     assert "train.py" not in page
     assert "python -m crossrec.train" in section(page, "origin")
     assert len(page) < 500_000
@@ -48,6 +48,28 @@ def test_a_run_has_every_section(tmp_path: Path, finished: Finished) -> None:
     assert {"by_history.csv", "by_popularity.csv", "cost.csv", "report.md", "report.tex"} <= {
         path.name for path in (run / "report").iterdir()
     }
+
+
+def test_energy_stands_beside_seconds_where_it_was_counted(
+    tmp_path: Path, finished: Finished
+) -> None:
+    def counted(run: Path, **joules: float) -> None:
+        record = json.loads((run / "record.json").read_text())
+        for stage, value in joules.items():
+            record["costs"][stage]["joules"] = value
+        record["costs"]["transfer"]["reused"] = len(joules) > 1
+        (run / "record.json").write_text(json.dumps(record))
+
+    counted(one := finished(tmp_path / "one"), transfer=1234.0)
+    cost = section(page_of(one), "cost")
+    assert cost.count("1.23 kJ") == 2  # of the stage, and of all: that of evaluate is not known
+    assert "whatever else ran on it" in cost
+    runs = tmp_path / "runs"
+    counted(finished(runs / "a", lambda_=1.0), transfer=5000.0, evaluate=70.0)
+    finished(runs / "b", lambda_=2.0)
+    cost = section(page_of(runs), "cost")
+    assert "70 J" in cost
+    assert "kJ" not in cost  # what was reused is another run's
 
 
 def test_a_folder_of_an_earlier_version_still_gives_a_page(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crossrec.artifacts import peak_memory
+from crossrec.cost import peak_memory
 from crossrec.data.pair import DomainPair
 from crossrec.exhibits import EVENTS_A_DOMAIN, USERS_A_KIND, examples
 from crossrec.report import main
