@@ -9,23 +9,19 @@ import errno
 import hashlib
 import json
 import logging
-import os
-import platform
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from crossrec.cost import measured
 from crossrec.errors import UserError
-from crossrec.locking import lock
+from crossrec.integrity import damage, fault, seal, sync
+from crossrec.locking import discard, draft_of, lock, remove_drafts, remove_locks
 
-RECORD = "artifact.json"
 LOG = logging.getLogger(__name__)
 WAITS = "%-10s another process is making it: waiting"
-_OWNER = f".{platform.node()}"  # a process number means something on its own machine only
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -46,11 +42,15 @@ class ArtifactStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._sound: set[Path] = set()
 
     def get_or_make(
         self, stage: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
     ) -> tuple[Path, bool]:
         """The artifact of a stage with these inputs, made now unless it is there.
+
+        The first time that a store meets an artifact it reads every byte of it: one that is not
+        what was written is named, and made again.
 
         Args:
             stage: what makes it ("encode"); begins the folder's name.
@@ -64,55 +64,83 @@ class ArtifactStore:
             TypeError: `inputs` holds something else.
             UserError: the folder cannot be written, or the disk is full.
         """
-        name = f"{stage}-{key_of(inputs)}"
-        place = self.folder / name
-        if _fault(place) is None:
-            return place, True
-        partial = self.folder / f".{name}{_OWNER}.{os.getpid()}.tmp"
+        place = self.folder / f"{stage}-{key_of(inputs)}"
+        about = {"stage": stage, "inputs": inputs}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._clean_up()
-            # Two runs that start together make what they share once.
-            with lock(self.folder / f".{name}.lock", lambda: LOG.info(WAITS, stage)):
-                fault = _fault(place)
-                if fault is None:
-                    return place, True
-                if place.exists():
-                    LOG.warning("artifact %s is damaged (%s): it is made again", place, fault)
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
-                with measured() as cost:
-                    make(partial)
-                _seal(partial, stage, inputs, cost)
-                self._move_into(partial, place)
+            reused = whole(place, about, make, self._sound, lambda: LOG.info(WAITS, stage))
         except Exception as error:
             complaint = write_failure(error, self.folder, "paths.artifacts")
             if complaint is None:
                 raise
             raise UserError(complaint) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return place, False
+        return place, reused
 
-    def _move_into(self, partial: Path, place: Path) -> None:
-        """Rename into place; if another process was first and its artifact is whole, keep that."""
-        try:
-            partial.rename(place)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            if _fault(place) is None:
-                return
-            shutil.rmtree(place, ignore_errors=True)
-            partial.rename(place)
-        _sync(self.folder)
 
-    def _clean_up(self) -> None:
-        """Remove temporary folders of this machine's processes that are no more."""
-        for folder in self.folder.glob(f".*{_OWNER}.*.tmp"):
-            process = folder.name.split(".")[-2]
-            if process.isdigit() and not _alive(int(process)):
-                shutil.rmtree(folder, ignore_errors=True)
+def whole(
+    place: Path,
+    about: Mapping[str, Any],
+    make: Callable[[Path], None],
+    sound: set[Path],
+    waits: Callable[[], None] = lambda: None,
+) -> bool:
+    """See to it that a folder is there, whole and as it was written; made now if it is not.
+
+    Args:
+        place: the folder; its parent is made.
+        about: what its record says of it, plain values.
+        make: writes its files into another, empty folder.
+        sound: folders that have been read and found to be what was written; this one is added.
+        waits: called once if another process is making it.
+
+    Returns:
+        Whether it was there already.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    remove_drafts(place.parent)
+    remove_locks(place.parent)
+    if _is_sound(place, sound):
+        return True
+    draft = draft_of(place)
+    try:
+        # Two runs that start together make what they share once.
+        with lock(place.with_name(f".{place.name}.lock"), waits):
+            if _is_sound(place, sound):
+                return True
+            if place.exists():
+                LOG.warning("%s is damaged (%s): it is made again", place, damage(place))
+            discard(draft)
+            draft.mkdir()
+            with measured() as cost:
+                make(draft)
+            seal(draft, {**about, **cost})
+            _move_into(draft, place)
+            sound.add(place)
+    finally:
+        discard(draft)
+    return False
+
+
+def _is_sound(place: Path, sound: set[Path]) -> bool:
+    """Whether a folder is there and as it was written; its bytes are read once."""
+    if fault(place) is not None:
+        return False
+    if place not in sound and damage(place) is None:
+        sound.add(place)
+    return place in sound
+
+
+def _move_into(draft: Path, place: Path) -> None:
+    """Rename into place; if another process was first and its folder is sound, keep that."""
+    try:
+        draft.rename(place)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if damage(place) is None:
+            return
+        discard(place)
+        draft.rename(place)
+    sync(place.parent)
 
 
 def write_failure(error: Exception, folder: Path, key: str) -> str | None:
@@ -153,36 +181,6 @@ def key_of(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check(artifact: Path) -> None:
-    """Looks at the names and sizes of an artifact's files.
-
-    Raises:
-        UserError: it is not there, or a file is missing or not as long as what was written.
-    """
-    fault = _fault(artifact) if artifact.is_dir() else "there is no such folder"
-    if fault is not None:
-        raise UserError(f"artifact {artifact} cannot be used: {fault}")
-
-
-def verify(artifact: Path) -> None:
-    """Reads every file of an artifact and holds it against its checksum.
-
-    Raises:
-        UserError: a file is missing or is not what was written; names it.
-    """
-    fault = _fault(artifact)
-    if fault is None:
-        record = json.loads((artifact / RECORD).read_text())
-        changed = [
-            name
-            for name, entry in record["files"].items()
-            if _checksum(artifact / name) != entry["sha256"]
-        ]
-        fault = f"{changed[0]} is not what was written" if changed else None
-    if fault is not None:
-        raise UserError(f"artifact {artifact} is damaged: {fault}; delete it and run again")
-
-
 def code_digest(*packages: Path) -> str:
     """16 hex digits over the Python and YAML sources below the given folders or files.
 
@@ -218,66 +216,3 @@ def _check_plain(value: object, where: str) -> None:
             _check_plain(inner, f"{where}[{place}]")
     else:
         raise TypeError(f"{where} is a {type(value).__name__}; an artifact's inputs are plain JSON")
-
-
-def _seal(folder: Path, stage: str, inputs: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
-    """Flush what was made, then write the record, the last file of all."""
-    files = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        _sync(file)
-        files[file.relative_to(folder).as_posix()] = {
-            "bytes": file.stat().st_size,
-            "sha256": _checksum(file),
-        }
-    record = {
-        "stage": stage,
-        "inputs": inputs,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **cost,
-        "files": files,
-    }
-    with (folder / RECORD).open("w") as stream:
-        stream.write(json.dumps(record, indent=1) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    _sync(folder)
-
-
-def _fault(artifact: Path) -> str | None:
-    """What a look at names and sizes finds wrong, or None."""
-    try:
-        record = json.loads((artifact / RECORD).read_text())
-        sizes = {name: entry["bytes"] for name, entry in record["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return f"{RECORD} is missing or unreadable"
-    for name, size in sizes.items():
-        file = artifact / name
-        if not file.is_file():
-            return f"{name} is missing"
-        if file.stat().st_size != size:
-            return f"{name} has {file.stat().st_size:,} bytes, {size:,} were written"
-    return None
-
-
-def _checksum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Ask the system to have a file or folder on disk before going on."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

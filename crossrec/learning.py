@@ -24,6 +24,7 @@ from crossrec.trainers import device_of, trainer_of
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.importance import fisher
 from crossrec.training.pair_training import build_pair, fit_pair
+from crossrec.training.resuming import Progress
 from crossrec.training.weights import put_weights, read_weights, save_weights
 from crossrec.transfer.pair_model import PairModel
 
@@ -39,8 +40,9 @@ TRAINING = (
 )
 # And where the language model learns, too.
 END_TO_END = ("crossrec.encoders.last_layers",)
-# How a run is shown is no input of what it makes.
+# How a run is shown, and how often it is saved, is no input of what it makes.
 SHOWN = ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+SAVED = ("checkpoint_minutes",)
 
 
 class Learning:
@@ -71,12 +73,12 @@ class Learning:
     def train_source(self) -> Path:
         """The recommender on the source domain: W_s."""
 
-        def make(folder: Path) -> None:
+        def make(folder: Path, progress: Progress) -> None:
             s = self.settings
             model = self._model(self.pair.source)
             trainer = trainer_of(s, "source")
             account = fit_source(
-                model, self.pair.source, s.objective.make(), trainer, s.training, s.seed
+                model, self.pair.source, s.objective.make(), trainer, s.training, s.seed, progress
             )
             save_weights(folder, model, account)
 
@@ -96,16 +98,18 @@ class Learning:
         elif source is not None:
             reads["source"] = {"artifact": source.name}
 
-        def make(folder: Path) -> None:
+        def make(folder: Path, progress: Progress) -> None:
             if brings_network:
-                self._train_pair(folder, name, method)
+                self._train_pair(folder, progress, name, method)
             else:
-                self._train_target(folder, name, method, source)
+                self._train_target(folder, progress, name, method, source)
 
         parts = [method] if brings_network else [method, self.settings.model]
         return self._stage(name, parts, reads, make)
 
-    def _train_target(self, folder: Path, name: str, method: Part, source: Path | None) -> None:
+    def _train_target(
+        self, folder: Path, progress: Progress, name: str, method: Part, source: Path | None
+    ) -> None:
         """The same recommender as in the source on the target domain: W."""
         s = self.settings
         carry = method.make()
@@ -124,10 +128,11 @@ class Learning:
             s.training,
             s.seed,
             importance,
+            progress,
         )
         save_weights(folder, model, account)
 
-    def _train_pair(self, folder: Path, name: str, method: Part) -> None:
+    def _train_pair(self, folder: Path, progress: Progress, name: str, method: Part) -> None:
         """A method that brings its own network, on both domains."""
         s = self.settings
         model = method.make()
@@ -139,6 +144,7 @@ class Learning:
             trainer_of(s, name),
             s.training,
             s.seed,
+            progress,
         )
         save_weights(folder, model, account)
 
@@ -203,13 +209,18 @@ class Learning:
         return fisher(model, self.pair.source, s.objective.make(), n_cases, s.seed)
 
     def _stage(
-        self, name: str, parts: list[Part], reads: dict[str, Any], make: Callable[[Path], None]
+        self,
+        name: str,
+        parts: list[Part],
+        reads: dict[str, Any],
+        make: Callable[[Path, Progress], None],
     ) -> Path:
         """Train unless it is there.
 
         Args:
             parts: components whose code the result depends on, besides the objective's.
             reads: inputs besides those of every training.
+            make: trains, writes the artifact into a folder, and how far it is wherever it is told.
         """
         s = self.settings
         components = [part.config["_target_"] for part in (*parts, s.objective)]
@@ -224,14 +235,16 @@ class Learning:
             "fusion": self.content.fusion,
             "model": s.model.config,
             "objective": s.objective.config,
-            "training": s.training,
+            "training": {k: v for k, v in s.training.items() if k not in SAVED},
             "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN},
             "seed": s.seed,
             **reads,
         }
 
         def make_with_curve(folder: Path) -> None:
-            make(folder)
+            file = self.staging.progress(name, code, inputs)
+            minutes = s.training["checkpoint_minutes"]
+            make(folder, Progress(file, folder / "checkpoint.partial", minutes))
             keep_curve(s.run_folder, name, folder)
 
         folder = self.staging.stage(name, code, inputs, make_with_curve)

@@ -1,12 +1,15 @@
-"""Locks between processes: files that the system unlocks when their holder ends, even by a kill."""
+"""Locks between processes, which the system opens when their holder ends, and what kills leave."""
 
 import errno
 import fcntl
 import os
+import platform
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_OWNER = f".{platform.node()}"  # a process number means something on its own machine only
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # some network file systems
 
 
@@ -52,3 +55,47 @@ def _take(file: Path, taken: Callable[[], None]) -> int:
             if os.path.samestat(os.fstat(handle), file.stat()):
                 return handle
         os.close(handle)
+
+
+def draft_of(place: Path) -> Path:
+    """Where this process writes what is renamed to `place` once it is whole."""
+    return place.with_name(f".{place.name}{_OWNER}.{os.getpid()}.tmp")
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove drafts of this machine's processes that are no more."""
+    for draft in folder.glob(f".*{_OWNER}.*.tmp"):
+        process = draft.name.split(".")[-2]
+        if process.isdigit() and not _alive(int(process)):
+            discard(draft)
+
+
+def remove_locks(folder: Path) -> None:
+    """Remove locks that nobody holds: those of processes that were killed."""
+    for file in folder.glob(".*.lock"):
+        with suppress(OSError):  # held by somebody, or gone by now
+            handle = os.open(file, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(handle), file.stat()):
+                    file.unlink()
+            finally:
+                os.close(handle)
+
+
+def discard(draft: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

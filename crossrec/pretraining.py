@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 
-from crossrec.artifacts import code_digest, key_of
 from crossrec.curves import keep_curve, show_curve
 from crossrec.data.columns import ITEM
 from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
@@ -80,9 +79,7 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         "precision": s.trainer.config["precision"],
         "seed": s.seed,
     }
-    # An artifact is whole or not there; how far a killed process came lies beside it.
-    key = key_of({**inputs, "code": code_digest(*code)})
-    checkpoint = s.artifacts / f".pretrain-{key}.safetensors"
+    checkpoint = staging.progress("pretrain", code, inputs)
 
     def make(folder: Path) -> None:
         material = _material(data, s.data["text_fields"], options, tokens)
@@ -105,7 +102,6 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
 
     folder = staging.stage("pretrain", code, inputs, make)
     show_curve(folder, s.run_folder, "pretrain")
-    checkpoint.unlink(missing_ok=True)
     account = (folder / ACCOUNT).read_text()
     (s.run_folder / ACCOUNT).write_text(account)
     for line in _told(json.loads(account)):

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crossrec.artifacts import RECORD, ArtifactStore, code_digest
+from crossrec.artifacts import ArtifactStore, code_digest, key_of
 from crossrec.cost import measured
+from crossrec.integrity import RECORD
 from crossrec.lineage import PACKAGE
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,23 @@ class Staging:
             make: writes it into a folder.
         """
         start = time.monotonic()
-        digest = code_digest(*(PACKAGE / part for part in code))
-        folder, reused = self.store.get_or_make(name, {**inputs, "code": digest}, make)
+        folder, reused = self.store.get_or_make(name, _keyed(code, inputs), make)
+        self.progress(name, code, inputs).unlink(missing_ok=True)
         self.used[name] = folder.name
         self.costs[name] = {"reused": reused, **_cost(folder)}
         seconds = time.monotonic() - start
         log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
+
+    def progress(self, name: str, code: tuple[str | Path, ...], inputs: dict[str, Any]) -> Path:
+        """The file in which a stage may write how far it is: what a killed process leaves there is
+        for the next one, and once the stage is done the file is removed.
+
+        Args:
+            name, code, inputs: as in `stage`.
+        """
+        # An artifact is whole or not there; how far a killed process came lies beside it.
+        return self.store.folder / f".{name}-{key_of(_keyed(code, inputs))}.safetensors"
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -68,6 +79,10 @@ class Staging:
         with measured() as cost:
             yield
         self.costs[name] = {"reused": False, **cost}
+
+
+def _keyed(code: tuple[str | Path, ...], inputs: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs, "code": code_digest(*(PACKAGE / part for part in code))}
 
 
 def _cost(artifact: Path) -> Cost:

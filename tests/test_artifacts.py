@@ -10,8 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crossrec.artifacts import RECORD, ArtifactStore, code_digest, key_of, verify
+from crossrec.artifacts import ArtifactStore, code_digest, key_of
 from crossrec.errors import UserError
+from crossrec.integrity import RECORD, check
+from crossrec.locking import lock
 
 
 def write_text(folder: Path) -> None:
@@ -156,7 +158,7 @@ print(place.name, reused, (place / "who").read_text())
     outputs = [process.communicate("\n")[0].split() for process in processes]
     assert [output[1:] for output in outputs] == [["False", "a"], ["False", "a"]]
     assert os.listdir(tmp_path) == [outputs[0][0]]
-    verify(tmp_path / outputs[0][0])
+    check(tmp_path / outputs[0][0])
 
 
 def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path: Path) -> None:
@@ -225,21 +227,46 @@ def test_a_damaged_artifact_is_reported_and_made_again(
         (place / RECORD).write_text("{}")
     assert store.get_or_make("encode", {}, write_text) == (place, False)
     assert "is damaged" in caplog.text
-    verify(place)
+    check(place)
     assert os.listdir(tmp_path) == [place.name]
 
 
-def test_verify_reads_every_byte(tmp_path: Path) -> None:
+def test_check_reads_every_byte(tmp_path: Path) -> None:
     def table(folder: Path) -> None:
         pl.DataFrame({"a": [1, 2, 3]}).write_parquet(folder / "table.parquet")
 
     place, _ = ArtifactStore(tmp_path).get_or_make("encode", {}, table)
-    verify(place)
+    check(place)
     content = bytearray((place / "table.parquet").read_bytes())
     content[8] ^= 1
     (place / "table.parquet").write_bytes(content)
     with pytest.raises(UserError, match=r"table\.parquet is not what was written"):
-        verify(place)
+        check(place)
+
+
+def test_a_flipped_byte_is_noticed_named_and_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a run: a store reads an artifact when it first meets it, and then knows it."""
+    ArtifactStore(tmp_path).get_or_make("encode", {}, write_text)
+    run = ArtifactStore(tmp_path)
+    place, reused = run.get_or_make("encode", {}, never)
+    assert reused
+    (place / "deep" / "text.txt").write_text("hellp")
+    assert run.get_or_make("encode", {}, never) == (place, True)
+    assert ArtifactStore(tmp_path).get_or_make("encode", {}, write_text) == (place, False)
+    assert f"{place} is damaged (deep/text.txt is not what was written" in caplog.text
+    assert (place / "deep" / "text.txt").read_text() == "hello"
+    assert os.listdir(tmp_path) == [place.name]
+
+
+def test_a_lock_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    place, _ = store.get_or_make("encode", {}, write_text)
+    (tmp_path / f".{place.name}.lock").touch()
+    with lock(tmp_path / ".other.lock", lambda: None):
+        store.get_or_make("encode", {}, never)
+        assert sorted(os.listdir(tmp_path)) == [".other.lock", place.name]
 
 
 def test_code_digest_sees_content_and_names_but_not_the_place(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ RULES = {
     "training.weight_decay": number(0),
     "training.events_per_batch": whole(1),
     "training.patience": whole(1),
+    "training.checkpoint_minutes": number(0),
     "trainer.max_epochs": whole(1),
     "evaluation.ks": some(whole(1)),
     "evaluation.test": TRUTH,

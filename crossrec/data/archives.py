@@ -23,6 +23,7 @@ from typing import IO, cast
 
 from crossrec.data.inflate import MAX_RATIO, Inflating, is_bomb, is_gzip
 from crossrec.errors import UserError
+from crossrec.locking import discard, draft_of, remove_drafts
 
 MAX_MEMBERS = 100_000
 MAX_HEADER_BYTES = 1 << 20  # of one header in a tar
@@ -71,7 +72,8 @@ def extract(archive: Path, member: str, target: Path) -> Path:
     Raises:
         UserError: as `members`; or there is no such member, or no room for it.
     """
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    remove_drafts(target.parent)
+    part = draft_of(target)
     names = []
     try:
         with _refusing(archive):
@@ -87,7 +89,7 @@ def extract(archive: Path, member: str, target: Path) -> Path:
         raise UserError(f"cannot write {target}: {error.strerror}") from error
     finally:
         with suppress(OSError):
-            part.unlink()
+            discard(part)
     return target
 
 

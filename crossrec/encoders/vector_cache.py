@@ -2,19 +2,21 @@
 
 A folder of segments, each written once, whole, under a name that is its content's SHA-256, and
 renamed into place: two processes may add at the same time, and one that is killed leaves at most a
-temporary file that is never read. Segments are memory-mapped; a damaged one counts as absent.
+draft that is never read, and that the next one removes. Segments are memory-mapped; a damaged one
+counts as absent.
 """
 
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from crossrec.locking import discard, draft_of, remove_drafts
 
 log = logging.getLogger(__name__)
 DIGEST_BYTES = 16
@@ -63,15 +65,16 @@ class VectorCache:
         content = save({"digests": _digests(texts), "vectors": np.ascontiguousarray(vectors)})
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        remove_drafts(self.folder)
+        draft = draft_of(place)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with draft.open("wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).replace(place)
+            draft.replace(place)
         finally:
-            Path(name).unlink(missing_ok=True)
+            discard(draft)
 
 
 def _digests(texts: Sequence[str]) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor
 
-from crossrec.artifacts import check
 from crossrec.baselines import baselines
 from crossrec.configuration.composing import recompose
 from crossrec.data.domain import Domain
@@ -19,6 +18,7 @@ from crossrec.data.pair import Side
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content, read_content
 from crossrec.errors import UserError
+from crossrec.integrity import check
 from crossrec.learning import Learning, Model, account_of
 from crossrec.scoring import Contestant
 from crossrec.serving.growing import Additions, grown_content, grown_pair, grown_weights

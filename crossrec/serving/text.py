@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 from torch import Tensor
 
-from crossrec.artifacts import RECORD
 from crossrec.data.columns import ITEM_COLUMNS
 from crossrec.encoders.content import encode_later
 from crossrec.encoders.language_model import LanguageModel, weights_digest
 from crossrec.encoders.text import compose
 from crossrec.errors import UserError
+from crossrec.integrity import RECORD
 from crossrec.serving.problems import Problem
 from crossrec.settings import Settings
 from crossrec.trainers import device_of

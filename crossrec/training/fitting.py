@@ -1,6 +1,5 @@
 """From a domain to trained weights: build the model, fit it, keep what validation liked best."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +14,14 @@ from crossrec.errors import UserError
 from crossrec.models.content import LearnedContent
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Objective
-from crossrec.training.ranks import SpawnedRank
 from crossrec.training.recommender import RecommenderTraining
-from crossrec.training.selection import selection
+from crossrec.training.resuming import Progress, stored_in
+from crossrec.training.selection import MakeTrainer, fit
 from crossrec.training.transfer import TransferTraining, anchor_for
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.parameters.finetune import Finetune
 
 MakeModel = Callable[..., Recommender]
-MakeTrainer = Callable[[list[L.Callback]], L.Trainer]
 
 
 def build_model(
@@ -54,12 +52,16 @@ def fit_source(
     make_trainer: MakeTrainer,
     training: dict[str, Any],
     seed: int,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train a model on one domain, in place; returns an account of the training."""
+    """Train a model on one domain, in place; returns an account of the training.
+
+    A training that was killed goes on from its progress, and ends as it would have ended.
+    """
     module = RecommenderTraining(
         model, domain, objective, training["learning_rate"], training["weight_decay"]
     )
-    return _fit(module, make_trainer, training, seed)
+    return _fit(module, make_trainer, training, seed, progress)
 
 
 def fit_target(
@@ -73,6 +75,7 @@ def fit_target(
     training: dict[str, Any],
     seed: int,
     importance: dict[str, Tensor] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model of the pair's target with a transfer method, in place.
 
@@ -81,6 +84,7 @@ def fit_target(
         domain: `pair.target`, or `pair.target_only` for a method that does not read the source.
         weights: the source model's weights by parameter name.
         importance: of these weights, likewise, for a method that asks for it.
+        progress: as in `fit_source`.
 
     Returns:
         The account of the training, with what the method says of itself.
@@ -95,7 +99,7 @@ def fit_target(
         training["learning_rate"],
         training["weight_decay"],
     )
-    account = _fit(module, make_trainer, training, seed)
+    account = _fit(module, make_trainer, training, seed, progress)
     return {**account, **method.finish(model, anchor.to(next(model.parameters()).device))}
 
 
@@ -127,7 +131,11 @@ def check_trainable(domain: Domain) -> None:
 
 
 def _fit(
-    module: RecommenderTraining, make_trainer: MakeTrainer, training: dict[str, Any], seed: int
+    module: RecommenderTraining,
+    make_trainer: MakeTrainer,
+    training: dict[str, Any],
+    seed: int,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     check_trainable(module.domain)
     L.seed_everything(seed, verbose=False)
@@ -138,10 +146,5 @@ def _fit(
         training["events_per_batch"],
         seed,
     )
-    trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Found .* in eval mode"
-        )  # a language model has no dropout
-        trainer.fit(module, datamodule=data)
-    return module.account()
+    resumed = progress is not None and stored_in(progress.file) is not None
+    return fit(module, data, make_trainer, training["patience"], progress, resumed)

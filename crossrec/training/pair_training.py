@@ -11,10 +11,11 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.pair_datamodule import PairDataModule
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
-from crossrec.training.fitting import MakeTrainer, check_trainable
+from crossrec.training.fitting import check_trainable
 from crossrec.training.objectives import Objective
 from crossrec.training.ranks import SpawnedRank
-from crossrec.training.selection import ValidatedTraining, selection
+from crossrec.training.resuming import Progress, stored_in
+from crossrec.training.selection import MakeTrainer, ValidatedTraining, fit
 from crossrec.transfer.pair_model import PairModel, Phase, domain_of
 
 
@@ -55,6 +56,7 @@ class PairTraining(ValidatedTraining):
         self.model: PairModel = model
         self.phase = phase
         self.objectives = objectives
+        self.phases: dict[str, Any] = {}  # that are over: their accounts, and what they left
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not phase.trains or name.startswith(phase.trains))
 
@@ -64,6 +66,10 @@ class PairTraining(ValidatedTraining):
         size = max(len(batch.users) for batch in batches.values())
         self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Which phase this is."""
+        checkpoint["phases"] = self.phases
 
     def on_validation_epoch_start(self) -> None:
         """What all users share is made once an epoch."""
@@ -83,8 +89,11 @@ def fit_pair(
     make_trainer: MakeTrainer,
     training: dict[str, Any],
     seed: int,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Build a method's network and train it, phase after phase, in place.
+
+    A training that was killed goes on from its progress, and ends as it would have ended.
 
     Returns:
         The account of the last phase, and under "phases" that of each.
@@ -92,8 +101,12 @@ def fit_pair(
     build_pair(model, pair, content, seed)
     if not model.phases:
         return _validate(model, pair, make_objective, make_trainer, training, seed)
-    accounts = []
-    for phase in model.phases:
+    stored = stored_in(progress.file) if progress else None
+    accounts = stored["phases"]["accounts"] if stored else []
+    if stored:
+        model.load_state_dict(stored["phases"]["entered"])
+    for phase in model.phases[len(accounts) :]:
+        entered = {k: v.clone() for k, v in model.state_dict().items()} if progress else {}
         model.enter(phase)
         module = PairTraining(
             model,
@@ -103,6 +116,7 @@ def fit_pair(
             training["learning_rate"],
             training["weight_decay"],
         )
+        module.phases = {"accounts": accounts, "entered": entered}
         for side in {*phase.reads, phase.validates}:
             check_trainable(domain_of(pair, side))
         L.seed_everything(seed, verbose=False)
@@ -113,9 +127,9 @@ def fit_pair(
             training["events_per_batch"],
             seed,
         )
-        trainer = make_trainer([*selection(module.objective, training["patience"]), SpawnedRank()])
-        trainer.fit(module, datamodule=data)
-        accounts.append({"phase": phase.name, **module.account()})
+        account = fit(module, data, make_trainer, training["patience"], progress, bool(stored))
+        accounts = [*accounts, {"phase": phase.name, **account}]
+        stored = None
     return {**accounts[-1], "phases": accounts}
 
 

@@ -53,13 +53,14 @@ class RecommenderTraining(ValidatedTraining):
 
     def on_validation_epoch_start(self) -> None:
         """Item vectors are made once an epoch."""
-        self._embedded = self.model.embed_items()
-        self._items = self.model.item_vectors(self._embedded)
+        embedded = self.model.embed_items()
+        # In a tuple: a table that is returned as it is would count as a parameter of this module.
+        self._items = embedded, self.model.item_vectors(embedded)
 
     def validation_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
         """User vectors of a block of queries."""
         histories, rows = batch
-        state = self.model.user_vectors(histories.users, histories.items, self._embedded)
+        state = self.model.user_vectors(histories.users, histories.items, self._items[0])
         self._valid.append((rows, final_states(state, histories)))
 
     def on_validation_epoch_end(self) -> None:
@@ -68,7 +69,7 @@ class RecommenderTraining(ValidatedTraining):
             return
         rows = torch.cat([rows for rows, _ in self._valid])
         users = torch.cat([state for _, state in self._valid]).float()
-        items = self._items.float()
+        items = self._items[1].float()
         self._valid = []
         self.validate(self.model.score_block(users, items), rows)
 

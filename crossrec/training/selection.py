@@ -1,5 +1,9 @@
 """Choosing weights on validation alone: what is logged, when to stop, what is kept."""
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
@@ -10,6 +14,10 @@ from crossrec.data.domain import Domain
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import ScoreBlock, rank
 from crossrec.training.objectives import Objective, Rating
+from crossrec.training.ranks import SpawnedRank
+from crossrec.training.resuming import Progress, Resuming
+
+MakeTrainer = Callable[[list[Callback]], L.Trainer]
 
 
 class ValidatedTraining(L.LightningModule):
@@ -90,7 +98,7 @@ class BestWeights(Callback):
     """Keeps the weights that validation liked best and leaves them in the model at the end.
 
     Only weights after at least one training step count. They stay in memory: nothing is written
-    that could be mistaken for a finished model, and nothing needs unpickling.
+    that could be mistaken for a finished model; a checkpoint holds them, too.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:
@@ -98,6 +106,15 @@ class BestWeights(Callback):
         self.best: dict[str, Tensor] | None = None
         self.score = float("-inf")
         self.epoch = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"best": self.best, "score": self.score, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.best, self.score = state_dict["best"], state_dict["score"]
+        self.epoch = state_dict["epoch"]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Copy the weights if this validation is the best so far."""
@@ -121,7 +138,38 @@ class BestWeights(Callback):
             pl_module.get_buffer("n_steps").fill_(trainer.global_step)
 
 
-def selection(objective: Objective, patience: int) -> list[Callback]:
-    """Early stopping and the choice of weights, both on validation alone."""
-    stop = EarlyStopping(objective.monitor, mode=objective.mode, patience=patience)
-    return [stop, BestWeights(objective.monitor, objective.mode)]
+def fit(
+    module: ValidatedTraining,
+    data: L.LightningDataModule,
+    make_trainer: MakeTrainer,
+    patience: int,
+    progress: Progress | None,
+    resumed: bool,
+) -> dict[str, float | int | str]:
+    """Train until validation has not become better for long, and keep what it liked best.
+
+    Args:
+        make_trainer: makes the Trainer with callbacks.
+        patience: epochs.
+        progress: where to write how far it is; None writes nothing.
+        resumed: whether to go on from there.
+
+    Returns:
+        The account of the training.
+    """
+    monitor, mode = module.objective.monitor, module.objective.mode
+    callbacks: list[Callback] = [
+        EarlyStopping(monitor, mode=mode, patience=patience),
+        BestWeights(monitor, mode),
+        SpawnedRank(),
+    ]
+    if progress is not None:
+        callbacks.append(Resuming(progress))
+    trainer = make_trainer(callbacks)
+    with warnings.catch_warnings():
+        # A language model has no dropout, and a training that goes on has no first epoch.
+        warnings.filterwarnings("ignore", "Found .* in eval mode")
+        trainer.fit(
+            module, datamodule=data, ckpt_path=str(progress.file) if progress and resumed else None
+        )
+    return module.account()

@@ -1,6 +1,7 @@
 """A training watched from outside, epoch by epoch: for what ends hopeless runs early."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -25,6 +26,14 @@ class Watch(Callback):
     def __init__(self, say: Say) -> None:
         self.say = say
         self.values: list[float] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"values": self.values}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.values = state_dict["values"]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say it."""

@@ -297,7 +297,7 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
         extract(archive, "empty.csv", archive / "out")
     with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
         extract(archive, "empty.csv", tmp_path)
-    assert not list(tmp_path.parent.glob("*.part"))
+    assert not list(tmp_path.parent.glob(".*.tmp"))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"BZh91AY&SY", b"7z\xbc\xaf\x27\x1c", b"a" * 2000])

@@ -7,11 +7,14 @@ from crossrec.encoders import smollm2
 from crossrec.encoders.encode import encode
 from crossrec.encoders.language_model import SMOLLM2, locate
 from crossrec.errors import UserError
+from crossrec.integrity import seal
 
 
 def test_what_is_converted_is_not_converted_again(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    assert smollm2.convert_smollm2(tmp_path) == tmp_path
+    (tmp_path / "smollm2").mkdir()
+    (tmp_path / "smollm2" / "config.json").write_text("{}")
+    seal(tmp_path / "smollm2", {})
+    assert smollm2.convert_smollm2(tmp_path / "smollm2") == tmp_path / "smollm2"
 
 
 def test_no_index_to_download_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_a_checkpoint_is_safetensors_and_json(
     learn(texts, bert, tmp_path / "out", 3, checkpoint=file, checkpoint_every=2, head_share=0.0)
     with safe_open(file, framework="pt") as stored:
         names = set(stored.keys())
-        assert set(stored.metadata()) == {"state"}
+        assert set(stored.metadata()) == {"state", "sha256"}
     assert {name.split(":")[0] for name in names} == {"weight", "moment"}
     assert {name.rpartition(".")[2] for name in names if name.startswith("moment")} == {
         "step", "exp_avg", "exp_avg_sq",

@@ -1,15 +1,14 @@
 """The marketplace: simulated shoppers with known preferences, as raw files of a real format."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from uuid import uuid4
 
 import polars as pl
 
+from crossrec.artifacts import whole
 from crossrec.data.columns import ITEM, USER
 from crossrec.data.raw import RawDomain
 from crossrec.data.simulation.generation import common_pool, write_domain
@@ -29,6 +28,7 @@ from crossrec.data.sources.amazon import Amazon
 from crossrec.data.sources.kuairec import KuaiRec
 from crossrec.data.sources.mind import MIND
 from crossrec.errors import UserError
+from crossrec.integrity import RECORD
 
 VERSION = 1  # raise it with any change of what is generated
 # Format -> what its reader calls the n-th user and the n-th item.
@@ -77,6 +77,7 @@ class Marketplace:
             self._check(domain)
         self.sizes = sizes
         self.folder = Path(folder) / f"marketplace-{self._hash()}"
+        self._sound: set[Path] = set()
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -114,10 +115,7 @@ class Marketplace:
         return Preferences.load(self.generate(domain), domain)
 
     def generate(self, domain: str) -> Path:
-        """Write a domain unless it is there, and say where.
-
-        It is written elsewhere and moved at the end, so that an interruption leaves nothing that
-        looks whole.
+        """Write a domain unless it is there as it was written, and say where (see `whole`).
 
         Raises:
             UserError: a kit is wrong, or the folder cannot be written.
@@ -140,33 +138,17 @@ class Marketplace:
             self.folder / f"{domain}-{medium}-{MEDIA_VERSION}",
             lambda draft: write_media(draft, shared, kit, medium, self.seed),
         )
-        return {path.stem: path for path in folder.iterdir()}
+        return {path.stem: path for path in folder.iterdir() if path.name != RECORD}
 
     def _made(self, folder: Path, write: Callable[[Path], None]) -> Path:
-        if folder.is_dir():
-            return folder
         try:
-            self._make(folder, write)
+            whole(folder, {"stage": "marketplace"}, write, self._sound)
         except OSError as error:
             raise UserError(
                 f"cannot write the marketplace to {self.folder} ({error}); "
                 "make room or set paths.data to another folder"
             ) from error
         return folder
-
-    def _make(self, folder: Path, write: Callable[[Path], None]) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = folder.with_name(f".{folder.name}-{uuid4().hex}")
-        try:
-            draft.mkdir()
-            write(draft)
-            try:
-                draft.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another run was first with the same bytes
-                    raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
     def _write(self, domain: str, folder: Path) -> None:
         shared = read_shared_kit(self.kits[SHARED])

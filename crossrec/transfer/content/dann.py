@@ -52,6 +52,14 @@ class DANN(Finetune, nn.Module):
                 nn.Linear(target.shape[1], self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1)
             ).to(target.device)
 
+    def get_extra_state(self) -> int:
+        """What a checkpoint holds besides the discriminator's weights."""
+        return self.steps
+
+    def set_extra_state(self, state: int) -> None:
+        """From a checkpoint."""
+        self.steps = state
+
     def weight(self) -> float:
         """Of the reversed gradient, at the step where training is."""
         progress = min(1.0, self.steps / self.warm_up)

@@ -18,6 +18,7 @@ from crossrec.data.simulation import marketplace
 from crossrec.data.simulation.kit_files import KITS, read_shared_kit
 from crossrec.data.simulation.marketplace import Marketplace
 from crossrec.errors import UserError
+from crossrec.integrity import RECORD
 
 SIZES = {
     "home": {"users": 60, "shared_users": 30, "items": 50},
@@ -62,6 +63,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*.*"))
+        if path.name != RECORD  # which says when
     }
 
 
@@ -241,6 +243,15 @@ def test_refuses_other_parameters_by_name(tmp_path: Path) -> None:
         Marketplace(tmp_path, 0.5, 0, 2.0).read("garden")
     with pytest.raises(UserError, match="no domain 'garden'"):
         Marketplace(tmp_path, 0.5, 0, 2.0, {"garden": {"users": 5}})
+
+
+def test_a_flipped_byte_is_made_good(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = small(tmp_path).generate("home") / "oracle_home.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    small(tmp_path).generate("home")
+    assert file.read_bytes() == whole
+    assert f"{file.name} is not what was written" in caplog.text
 
 
 def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
