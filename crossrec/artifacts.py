@@ -44,6 +44,10 @@ class ArtifactStore:
         self.folder = folder
         self._sound: set[Path] = set()
 
+    def place(self, stage: str, inputs: Mapping[str, Any]) -> Path:
+        """Where the artifact of a stage with these inputs lies, if it is there."""
+        return self.folder / f"{stage}-{key_of(inputs)}"
+
     def get_or_make(
         self, stage: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
     ) -> tuple[Path, bool]:
@@ -64,7 +68,7 @@ class ArtifactStore:
             TypeError: `inputs` holds something else.
             UserError: the folder cannot be written, or the disk is full.
         """
-        place = self.folder / f"{stage}-{key_of(inputs)}"
+        place = self.place(stage, inputs)
         about = {"stage": stage, "inputs": inputs}
         try:
             reused = whole(place, about, make, self._sound, lambda: LOG.info(WAITS, stage))

@@ -20,7 +20,7 @@ from crossrec.models.interface import Recommender
 from crossrec.scoring import Single, of_model, of_pair_model
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
-from crossrec.trainers import device_of, trainer_of
+from crossrec.trainers import device_of, started, trainer_of
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.importance import fisher
 from crossrec.training.pair_training import build_pair, fit_pair
@@ -236,7 +236,7 @@ class Learning:
             "model": s.model.config,
             "objective": s.objective.config,
             "training": {k: v for k, v in s.training.items() if k not in SAVED},
-            "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN},
+            "trainer": {k: v for k, v in s.trainer.config.items() if k not in SHOWN} | started(),
             "seed": s.seed,
             **reads,
         }
@@ -247,7 +247,7 @@ class Learning:
             make(folder, Progress(file, folder / "checkpoint.partial", minutes))
             keep_curve(s.run_folder, name, folder)
 
-        folder = self.staging.stage(name, code, inputs, make_with_curve)
+        folder = self.staging.stage(name, code, inputs, make_with_curve, together=True)
         show_curve(folder, s.run_folder, name)
         account = account_of(folder)
         trained = f", epoch {account['best_epoch'] + 1} of {account['epochs']}"

@@ -85,7 +85,7 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         material = _material(data, s.data["text_fields"], options, tokens)
         limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
         # One process: a bounded stage does not earn the start of several.
-        trainer = trainer_of(s, "pretrain")([], devices=1, strategy="auto", **limits)
+        trainer = trainer_of(s, "pretrain")([], devices=1, num_nodes=1, strategy="auto", **limits)
         account = pretrain(
             material,
             base.folder,

@@ -32,15 +32,42 @@ from crossrec.staging import Cost, Staging
 from crossrec.training.objectives import Rating
 from crossrec.transfer.method import check_overlap
 from crossrec.transfer.pair_model import PairModel
+from crossrec.world import n_ranks
 
 log = logging.getLogger(__name__)
 TRANSFERRED = "transferred"  # the row that the run is made for
 TARGET_MIX = "target-mix"
 
 
-def main_job(settings: Settings) -> "Outcome":
-    """Everything between raw files and the results table."""
-    staging = Staging(settings.artifacts)
+@dataclass(frozen=True)
+class Learned:
+    """What a run has when its models are trained.
+
+    Attributes:
+        data: folder of the prepared pair.
+        pair: read from it.
+        content: vectors of its items.
+        learning: opens the models.
+        methods: the transfer methods by the name of their row.
+        source, scratch: artifacts; no source where nothing is carried.
+        artifacts: of the methods.
+        reranking, writer: what comes after, if it was asked for.
+    """
+
+    data: Path
+    pair: DomainPair
+    content: Content
+    learning: Learning
+    methods: dict[str, Part]
+    source: Path | None
+    scratch: Path
+    artifacts: dict[str, Path]
+    reranking: Reranking | None
+    writer: ReasonWriter | None
+
+
+def learn(settings: Settings, staging: Staging) -> Learned:
+    """Everything from raw files to trained models; all ranks of a run go through it."""
     data = collect(settings, staging)
     pair = load_pair(data)
     methods = methods_for(settings, pair)
@@ -59,24 +86,37 @@ def main_job(settings: Settings) -> "Outcome":
         name: learning.train("transfer" if name == TRANSFERRED else name, method, source)
         for name, method in methods.items()
     }
+    return Learned(
+        data, pair, content, learning, methods, source, scratch, artifacts, reranking, writer
+    )
+
+
+def main_job(settings: Settings) -> "Outcome":
+    """Everything between raw files and the results table."""
+    staging = Staging(settings.artifacts)
+    staging.followed = n_ranks() > 1
+    made = learn(settings, staging)
+    staging.followed = False
+    data, pair, source, artifacts = made.data, made.pair, made.source, made.artifacts
     tuned = tune_baselines(staging, data, pair.target_only)
-    contest = Contest(settings, pair, learning)
+    contest = Contest(settings, pair, made.learning)
     if settings.candidates or settings.evaluation["test"]:
-        contest.enter(tuned, source, scratch, methods, artifacts)
+        contest.enter(tuned, source, made.scratch, made.methods, artifacts)
     if settings.candidates:
-        reads = {name: path.name for name, path in {"scratch": scratch, **artifacts}.items()}
+        reads = {name: path.name for name, path in {"scratch": made.scratch, **artifacts}.items()}
         artifacts[TRANSFERRED] = contest.guard(staging, reads)
     results, caption = None, settings.caption(read_account(data))
     if settings.evaluation["test"]:
         ranked_by = artifacts[TRANSFERRED].name
         with staging.timed("recommend"):
-            contest.recommend(learning.open_source(source) if source else None, writer, ranked_by)
+            of_source = made.learning.open_source(source) if source else None
+            contest.recommend(of_source, made.writer, ranked_by)
         with staging.timed("evaluate"):
-            results = contest.evaluate(data, content)
-        if reranking:
-            reranking.run(data, pair, contest.transferred, ranked_by, caption)
+            results = contest.evaluate(data, made.content)
+        if made.reranking:
+            made.reranking.run(data, pair, contest.transferred, ranked_by, caption)
     validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
-    trained_rows = {"scratch": scratch, **artifacts}
+    trained_rows = {"scratch": made.scratch, **artifacts}
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
     return Outcome(results, caption, validation, data, staging.used, staging.costs)
 

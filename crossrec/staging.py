@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from crossrec import world
 from crossrec.artifacts import ArtifactStore, code_digest, key_of
 from crossrec.cost import measured
-from crossrec.integrity import RECORD
+from crossrec.errors import UserError
+from crossrec.integrity import RECORD, fault
 from crossrec.lineage import PACKAGE
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ class Staging:
         artifacts: folder of artifacts that runs share.
 
     Attributes:
+        followed: whether other ranks go through the same stages now.
         used: stage -> name of its artifact.
         costs: stage -> seconds, joules and peak_memory (bytes) of making it, in whichever run that
             was, and whether it was reused; bytes on disk and trained parameters, where it has any.
@@ -36,6 +40,7 @@ class Staging:
 
     def __init__(self, artifacts: Path) -> None:
         self.store = ArtifactStore(artifacts)
+        self.followed = False
         self.used: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
 
@@ -45,6 +50,7 @@ class Staging:
         code: tuple[str | Path, ...],
         inputs: dict[str, Any],
         make: Callable[[Path], None],
+        together: bool = False,
     ) -> Path:
         """The folder of a stage's artifact.
 
@@ -53,15 +59,46 @@ class Staging:
             code: what makes it: files, or packages as paths below that of crossrec.
             inputs: plain values that the artifact depends on.
             make: writes it into a folder.
+            together: whether all ranks of a run that several processes share make it at once, and
+                rank 0 writes it; else rank 0 alone makes it.
         """
+        if not world.leads():
+            return self._follow(name, _keyed(code, inputs), make)
         start = time.monotonic()
-        folder, reused = self.store.get_or_make(name, _keyed(code, inputs), make)
+
+        def with_others(folder: Path) -> None:
+            world.tell(world.MAKE)
+            make(folder)
+
+        folder, reused = self.store.get_or_make(
+            name, _keyed(code, inputs), with_others if self.followed and together else make
+        )
+        if self.followed:
+            world.tell(world.READY)
         self.progress(name, code, inputs).unlink(missing_ok=True)
         self.used[name] = folder.name
         self.costs[name] = {"reused": reused, **_cost(folder)}
         seconds = time.monotonic() - start
         log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
+
+    def _follow(self, name: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Path:
+        """What rank 0 has, once it has it; what this rank writes meanwhile is thrown away.
+
+        Raises:
+            UserError: it does not lie where rank 0 says that it is.
+        """
+        while world.hear() == world.MAKE:
+            with TemporaryDirectory() as folder:
+                make(Path(folder))
+        place = self.store.place(name, inputs)
+        if fault(place) is not None:
+            raise UserError(
+                f"rank {world.rank()} does not find {place}, which rank 0 made: all machines must "
+                "see the same paths.artifacts, and have the same code"
+            )
+        self.used[name] = place.name
+        return place
 
     def progress(self, name: str, code: tuple[str | Path, ...], inputs: dict[str, Any]) -> Path:
         """The file in which a stage may write how far it is: what a killed process leaves there is

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -20,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from crossrec import world
 from crossrec.configuration.composing import CONF, check_config, compose, in_one_line, plain
 from crossrec.configuration.shell import ERROR_FILE, answer, guard
 from crossrec.run_record import complete_record, write_record
@@ -33,7 +35,21 @@ log = logging.getLogger("crossrec.train")  # also where this is __main__
 
 def command() -> None:
     """What the shell calls."""
-    answer(main)
+    if world.n_ranks() > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP's advice on unused parameters
+        if {"-m", "--multirun"} & set(sys.argv):
+            sys.exit(
+                f"error: {world.n_ranks()} processes were started for a sweep, and each would run "
+                "all of it: start -m by itself with trainer=ddp, which spawns ranks inside each "
+                "training stage, or start the runs one by one with torchrun"
+            )
+    if world.leads():
+        answer(main)
+        return
+    with TemporaryDirectory() as folder:  # rank 0 alone writes into the run folder
+        sys.argv += [f"hydra.run.dir={folder}", "hydra.output_subdir=null"]
+        sys.argv += ["hydra.job_logging.root.handlers=[file]"]
+        answer(main)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -44,7 +60,13 @@ def main(cfg: DictConfig) -> None:
     (folder / "results.csv").unlink(missing_ok=True)  # of an earlier run in the same folder
 
     def work() -> None:
-        outcome = run(cfg, HydraConfig.get().runtime.choices, folder)
+        choices = HydraConfig.get().runtime.choices
+        if world.n_ranks() > 1:
+            world.join(cfg.trainer.accelerator)
+        if not world.leads():
+            follow(cfg, choices, folder)
+            return
+        outcome = run(cfg, choices, folder)
         if not in_sweep:  # which has one table over all its runs, at the end
             show(outcome)
         print(f"run folder: {folder}")
@@ -116,6 +138,22 @@ def run(
             # The next job of a sweep starts its own run, and a failed one must show as failed.
             wandb_run.finish(exit_code=int(failed))
     return outcome
+
+
+def follow(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> None:
+    """Go through the training of a run whose rank 0 is another process.
+
+    Args:
+        cfg, choices: as in `run`.
+        folder: what is written here is thrown away.
+    """
+    check_config(cfg, choices)
+    settings = compose(cfg, folder)
+
+    from crossrec.stages import learn
+    from crossrec.staging import Staging
+
+    learn(settings, Staging(settings.artifacts))
 
 
 def show(outcome: "Outcome") -> None:

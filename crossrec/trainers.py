@@ -8,6 +8,7 @@ import torch
 
 from crossrec.settings import Settings
 from crossrec.training.progress import StageBar
+from crossrec.world import n_machines, n_ranks
 
 
 def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
@@ -18,11 +19,21 @@ def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
         if settings.trainer.config.get("enable_progress_bar", True):
             callbacks = [*callbacks, StageBar(stage)]
         logger = settings.logger(stage) or False
+        if n_ranks() > 1:
+            strategy = settings.trainer.config["strategy"].replace("_spawn", "")
+            limits = {"strategy": strategy, **started(), **limits}
         return settings.trainer.make(
             callbacks=callbacks, logger=logger, default_root_dir=settings.run_folder, **limits
         )
 
     return make
+
+
+def started() -> dict[str, int]:
+    """What torchrun or SLURM started, in the words of Lightning's Trainer; {} if nothing."""
+    if n_ranks() == 1:
+        return {}
+    return {"devices": n_ranks() // n_machines(), "num_nodes": n_machines()}
 
 
 def device_of(settings: Settings) -> str:

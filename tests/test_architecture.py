@@ -68,7 +68,7 @@ LAYERS: list[list[set[str]]] = [
     [{"losses"}, {"data.columns"}, {"folding"}],
 ]
 # "" is crossrec itself: its version.
-FOR_ALL = {"errors", "artifacts", "cost", "energy", "integrity", "locking", "lineage", ""}
+FOR_ALL = {"errors", "artifacts", "cost", "energy", "integrity", "locking", "lineage", "world", ""}
 
 # A package, and the modules that may import it. Hydra is known to the commands (train, sweep and
 # `python -m crossrec.data`) and to the modules that commands share: what turns what was written

@@ -19,6 +19,7 @@ from crossrec.transfer.anchor import lay_over
 from crossrec.transfer.content.sequence_encoder import content_of
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.pair_model import PairModel
+from crossrec.world import check_machines, n_machines, n_ranks
 
 
 def check_evaluation(evaluation: dict[str, Any]) -> None:
@@ -159,6 +160,14 @@ def check_trainer(trainer: Part) -> None:
     """
     accelerator, devices = trainer.config["accelerator"], trainer.config["devices"]
     strategy = str(trainer.config["strategy"])
+    if n_ranks() > 1:
+        check_machines()
+        if "spawn" not in strategy:
+            raise UserError(
+                f"{n_ranks()} processes were started for one run, but trainer.strategy={strategy} "
+                "trains in one: add trainer=ddp (and trainer.accelerator=cpu without GPUs)"
+            )
+        devices = n_ranks() // n_machines()  # whatever trainer.devices says
     on_gpu = accelerator in ("gpu", "cuda")
     there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
     kind = "GPUs" if on_gpu else "processor cores"
@@ -173,7 +182,7 @@ def check_trainer(trainer: Part) -> None:
     if strategy.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in strategy:
         raise UserError(
             f"trainer.strategy={strategy} starts this whole command again in every rank; use "
-            "trainer=ddp, which spawns ranks inside each training stage"
+            "trainer=ddp, which spawns ranks inside each training stage, or takes torchrun's"
         )
     if several and isinstance(devices, int) and strategy == "auto":
         raise UserError(

@@ -1,5 +1,7 @@
 """One domain, ready for Lightning: batches are slices of tensors."""
 
+from dataclasses import replace
+
 import lightning as L
 import torch
 from torch import Tensor
@@ -43,16 +45,11 @@ class DomainDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of training windows, in an order that depends on seed and epoch alone."""
-        rank, world_size = self._rank()
         sampler = BatchSampler(
-            self.domain.train,
-            self.max_history,
-            self.events_per_batch,
-            self.seed,
-            rank,
-            world_size,
+            self.domain.train, self.max_history, self.events_per_batch, self.seed
         )
-        return DataLoader(Windows(self.domain.train, sampler), sampler=sampler, batch_size=None)
+        windows = Windows(self.domain.train, sampler, *self._rank())
+        return DataLoader(windows, sampler=sampler, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[tuple[Batch, Tensor]]:
         """Blocks of validation queries as (history batch, row numbers of the queries)."""
@@ -63,16 +60,35 @@ class DomainDataModule(L.LightningDataModule):
 
 
 class Windows(Dataset[Batch]):
-    """Training windows by a list of their numbers."""
+    """Training windows by a list of their numbers; with several ranks, one rank's part of them.
 
-    def __init__(self, sequences: Sequences, sampler: BatchSampler) -> None:
+    Args:
+        sequences: the training sequences.
+        sampler: of the numbers.
+        rank, world_size: this process and how many there are.
+    """
+
+    def __init__(
+        self, sequences: Sequences, sampler: BatchSampler, rank: int = 0, world_size: int = 1
+    ) -> None:
         self.sequences = sequences
+        self.rank, self.world_size = rank, world_size
         self.rows = torch.from_numpy(sampler.rows)
         self.starts = torch.from_numpy(sampler.starts)
         self.lengths = torch.from_numpy(sampler.lengths)
 
     def __getitem__(self, windows: Tensor) -> Batch:
-        chosen = torch.as_tensor(windows)
+        whole = torch.as_tensor(windows)
+        if self.world_size == 1:
+            return self._batch(whole)
+        mine = whole[self.rank :: self.world_size]
+        if len(mine) == 0:  # more ranks than windows: the first one, which counts nothing here
+            return replace(self._batch(whole[:1]), share=0.0, n_whole=len(whole))
+        batch = self._batch(mine)
+        share = self.world_size * int(batch.own.sum()) / int(self._batch(whole).own.sum())
+        return replace(batch, share=share, n_whole=len(whole))
+
+    def _batch(self, chosen: Tensor) -> Batch:
         return self.sequences.batch(self.rows[chosen], self.starts[chosen], self.lengths[chosen])
 
 
@@ -86,7 +102,8 @@ class Queries(Dataset[tuple[Batch, Tensor]]):
     def of_rank(self, rank: int, world_size: int, size: int) -> list[Tensor]:
         """Blocks of up to `size` numbers that one of the ranks asks."""
         rows = torch.arange(len(self.held_out))
-        # A rank without a query of its own would stop the others: it repeats the first one.
+        # A rank without a query of its own would stop the others: it repeats the first one, which
+        # counts nothing there (see `ValidatedTraining.validate`).
         mine = rows[rank::world_size] if rank < len(rows) else rows[:1]
         return list(mine.split(size))
 

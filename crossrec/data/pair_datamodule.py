@@ -55,13 +55,12 @@ class PairDataModule(L.LightningDataModule):
         """A batch of each side at every step, in an order that depends on seed and epoch alone."""
         rank, world_size = self._rank()
         samplers = {
-            side: BatchSampler(
-                domain.train, self.max_history, self.events_per_batch, self.seed, rank, world_size
-            )
+            side: BatchSampler(domain.train, self.max_history, self.events_per_batch, self.seed)
             for side, domain in self.domains.items()
         }
         windows = {
-            side: Windows(domain.train, samplers[side]) for side, domain in self.domains.items()
+            side: Windows(domain.train, samplers[side], rank, world_size)
+            for side, domain in self.domains.items()
         }
         sampler = PairSampler(samplers)
         return DataLoader(_PairWindows(windows), sampler=sampler, batch_size=None)

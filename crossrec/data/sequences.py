@@ -65,12 +65,20 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Batch:
-    """A slice of sequences: users (B,), and items, ratings, own (B, L) padded with PAD."""
+    """A slice of sequences: users (B,), and items, ratings, own (B, L) padded with PAD.
+
+    Attributes:
+        share: what the mean over its own events counts where it is one rank's part of a batch, so
+            that the mean over the ranks is that of the whole batch.
+        n_whole: windows of the whole batch; 0 where this is all of it.
+    """
 
     users: Tensor
     items: Tensor
     ratings: Tensor
     own: Tensor
+    share: float = 1.0
+    n_whole: int = 0
 
     def part(self, rows: slice) -> "Batch":
         """Some of its rows."""
@@ -83,6 +91,8 @@ class Batch:
             self.items.to(device, non_blocking=True),
             self.ratings.to(device, non_blocking=True),
             self.own.to(device, non_blocking=True),
+            self.share,
+            self.n_whole,
         )
 
 
@@ -149,15 +159,14 @@ class BatchSampler:
 
     A sequential model gets windows of up to `max_history` events; a model that reads ids gets
     every own event as a window of its own. Windows of like length share a batch, so little is
-    padding. The order depends on (seed, epoch) alone. With several ranks each takes every
-    `world_size`-th batch, and all take equally many; with too few to share, all take the same one.
+    padding. The order depends on (seed, epoch) alone, and is that of all ranks: each takes its part
+    of every batch (see `datamodule.Windows`).
 
     Args:
         sequences: the training sequences.
         max_history: events in a window; 1 makes single events.
         events_per_batch: bound on B x L, padding included.
         seed: of the order.
-        rank, world_size: this process and how many there are.
     """
 
     def __init__(
@@ -166,11 +175,9 @@ class BatchSampler:
         max_history: int,
         events_per_batch: int,
         seed: int,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
         self.events_per_batch = events_per_batch
-        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.seed = seed
         self.epoch = 0
         self.rows, self.starts, self.lengths = _windows(sequences, max_history)
         self._order = self._batches()
@@ -191,11 +198,7 @@ class BatchSampler:
             order = order[np.lexsort((lengths, np.arange(len(order)) // pool))]
             lengths = self.lengths[order]
         batches = [order[a:b] for a, b in _cuts(lengths, self.events_per_batch)]
-        shuffled = [batches[i] for i in generator.permutation(len(batches))]
-        if len(shuffled) < self.world_size:
-            return shuffled[:1]
-        whole = len(shuffled) - len(shuffled) % self.world_size
-        return shuffled[self.rank : whole : self.world_size]
+        return [batches[i] for i in generator.permutation(len(batches))]
 
     def __len__(self) -> int:
         return len(self._order)

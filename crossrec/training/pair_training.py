@@ -61,9 +61,9 @@ class PairTraining(ValidatedTraining):
             parameter.requires_grad_(not phase.trains or name.startswith(phase.trains))
 
     def training_step(self, batches: dict[Side, Batch], batch_idx: int) -> Tensor:
-        """One batch of each side that the phase reads."""
+        """One batch of each side that the phase reads; ranks' parts of it count alike."""
         loss = self.model.loss(batches, self.objectives)
-        size = max(len(batch.users) for batch in batches.values())
+        size = max(batch.n_whole or len(batch.users) for batch in batches.values())
         self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
         return loss
 

@@ -42,12 +42,12 @@ class RecommenderTraining(ValidatedTraining):
         own = batch.own
         users = batch.users[:, None].expand_as(batch.items)
         events = users[own], batch.items[own], batch.ratings[own]
-        return self.objective(self.model.cases(state[own], item, events))
+        return batch.share * self.objective(self.model.cases(state[own], item, events))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch of windows."""
         loss = self.loss(batch)
-        size = len(batch.users)
+        size = batch.n_whole or len(batch.users)
         self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
         return loss
 

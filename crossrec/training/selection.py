@@ -69,11 +69,12 @@ class ValidatedTraining(L.LightningModule):
         queries = self.domain.valid.queries(rows)
         ranking = rank(score_block, queries, self.domain.n_items, 10)
         values = ndcg(ranking.truth_ranks, queries.truth_offsets, 10)
-        self.valid_ndcg.update(values.to(self.device))
+        counted = self.global_rank < len(self.domain.valid)  # see `Queries.of_rank`
+        self.valid_ndcg.update(values.to(self.device), weight=float(counted))
         self.log("valid/ndcg@10", self.valid_ndcg, prog_bar=True)
         if isinstance(self.objective, Rating):
             observed = self.domain.valid.truths(rows)[2]
-            known = ~observed.isnan()
+            known = ~observed.isnan() & counted
             predicted = self.objective.mean + ranking.truth_scores
             self.valid_error.update(*(x[known].to(self.device) for x in (predicted, observed)))
             self.log("valid/rmse", self.valid_error, prog_bar=True)

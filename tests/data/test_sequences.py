@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrec.data.columns import PAD
+from crossrec.data.datamodule import Windows
 from crossrec.data.sequences import BatchSampler, HeldOut, Sequences
 
 
@@ -78,12 +79,23 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(0, 1) != order(1, 1)
 
 
-def test_ranks_share_the_batches_and_take_equally_many() -> None:
-    data = sequences([1] * 11)
-    ranks = [list(BatchSampler(data, 1, 2, 0, rank, 2)) for rank in (0, 1)]
-    assert len(ranks[0]) == len(ranks[1]) == 3
-    windows = [int(window) for batches in ranks for batch in batches for window in batch]
-    assert len(set(windows)) == len(windows) == 11
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
+def test_ranks_share_every_batch(world_size: int) -> None:
+    """What they take is all of it, once, and the mean over ranks of their means that of all."""
+    data = sequences([3, 1, 4, 1, 5, 9, 2, 6])
+    sampler = BatchSampler(data, 4, 12, 0)
+    whole = Windows(data, sampler)
+    parts = [Windows(data, sampler, rank, world_size) for rank in range(world_size)]
+    assert any(len(numbers) < 5 for numbers in sampler)
+    for numbers in sampler:
+        batch = whole[torch.from_numpy(numbers)]
+        mine = [part[torch.from_numpy(numbers)] for part in parts]
+        counted = [one.items[one.own].float() for one in mine if one.share]
+        assert sorted(torch.cat(counted).tolist()) == sorted(batch.items[batch.own].tolist())
+        means = [one.share * one.items[one.own].float().mean() for one in mine]
+        assert sum(means) / world_size == pytest.approx(batch.items[batch.own].float().mean())
+        assert {one.n_whole or len(one.users) for one in mine} == {len(numbers)}
+        assert mine[-1].to("cpu").share == mine[-1].share
 
 
 @pytest.fixture
