@@ -41,19 +41,19 @@ WEIGHTS = ("weights.safetensors", "model.safetensors", "content.safetensors")
 BYTES_PER_SECOND = 60_000
 
 
-def tables(folder: Path) -> None:
+def shelf(folder: Path) -> None:
     """The target: 80 readers, 40 books."""
     rng = np.random.default_rng(1)
-    shelf = folder / "shelf"
-    shelf.mkdir(parents=True)
+    place = folder / "shelf"
+    place.mkdir(parents=True)
     events = [
         f"book_crossing_{user},s{item},{rng.integers(1, 11)}"
         for user in range(80)
         for item in rng.permutation(40)[: rng.integers(4, 9)]
     ]
-    (shelf / "interactions.csv").write_text("\n".join(["user_id,item_id,rating", *events]) + "\n")
+    (place / "interactions.csv").write_text("\n".join(["user_id,item_id,rating", *events]) + "\n")
     titles = [f"s{item}\t{' '.join(rng.choice(WORDS, 4))}" for item in range(40)]
-    (shelf / "items.tsv").write_text("\n".join(["item_id\ttitle", *titles]) + "\n")
+    (place / "items.tsv").write_text("\n".join(["item_id\ttitle", *titles]) + "\n")
 
 
 def archive() -> bytes:
@@ -141,16 +141,20 @@ class Scene:
     def clear(self) -> None:
         """Begin anew."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        tables(self.folder / "data")
+        self.tables()
+
+    def tables(self) -> None:
+        """Write what is not downloaded."""
+        shelf(self.folder / "data")
 
     def command(self, *more: str, run: str = "run") -> list[str]:
         """The main job."""
         f = self.folder
-        shelf = f"{{_target_: crossrec.data.sources.tables.Tables, folder: {f}/data}}"
+        own = f"{{_target_: crossrec.data.sources.tables.Tables, folder: {f}/data}}"
         return [
             *(sys.executable, "-m", "crossrec.train"),
             *("data=book_crossing_library_thing", "data.target=shelf"),
-            *("~data.reader.readers.lthing_data", f"+data.reader.readers.shelf={shelf}"),
+            *("~data.reader.readers.lthing_data", f"+data.reader.readers.shelf={own}"),
             *("data.reader.rating_factors=null", "cleaning=keep_all", f"paths.data={f}/data"),
             *("encoder=huggingface", f"encoder.model={self.reader}", "encoder.whiten_dim=8"),
             *("pretraining.max_steps=12", "pretraining.checkpoint_every=2"),
