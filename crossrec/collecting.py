@@ -55,6 +55,7 @@ def collect(settings: DataSettings, staging: Staging) -> Path:
                     source_after_test=s.protocol["source_after_test"],
                     cut_at=s.protocol["cut_at"],
                     position_spans_domains=s.data["position_spans_domains"],
+                    joint=s.protocol.get("joint", False),
                 ),
             )
 

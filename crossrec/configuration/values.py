@@ -98,6 +98,7 @@ RULES = {
     "identity.item_links": perhaps(TEXT),
     "split.cold_at_most": whole(0),
     "split.source_after_test": one_of("cut", "keep"),
+    "split.joint": TRUTH,
     "split.cut_at": one_of("user", "global"),
     "data.rating_scale": perhaps(
         Rule("[lowest, highest]", lambda v: PAIR.holds(v) and len(v) == 2 and v[0] < v[1])
@@ -164,6 +165,8 @@ RULES = {
     "evaluation.ks": some(whole(1)),
     "evaluation.test": TRUTH,
     "evaluation.like_at": number(-INF),
+    "evaluation.negatives": perhaps(whole(1)),
+    "evaluation.negatives_seed": whole(0, 2**32 - 1),
     "reranking.model": perhaps(TEXT),
     "reranking.score": one_of("yes_no", "likelihood"),
     "reranking.prompt": perhaps(TEXT),

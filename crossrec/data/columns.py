@@ -36,5 +36,9 @@ IN_SOURCE = "in_source"
 """Whether the user of a target event is known from a source by then, as splits are told (Boolean):
 has events there, and before the first one here where there is a time to tell."""
 
+LATER_ELSEWHERE = "later_elsewhere"
+"""How many events of the same user the other domain (or domains) has after an event, as splits are
+told (int64); absent where nothing orders the events of both."""
+
 PAD = -1
 """The item code that marks no event in a padded batch."""

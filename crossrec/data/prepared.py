@@ -15,12 +15,22 @@ from typing import Any, Literal
 import polars as pl
 
 from crossrec.data.cleaning import CleaningReport, CleaningStep, reviews_of
-from crossrec.data.columns import IN_SOURCE, ITEM, POSITION, RATING, ROW, SPLIT, TIMESTAMP, USER
+from crossrec.data.columns import (
+    IN_SOURCE,
+    ITEM,
+    LATER_ELSEWHERE,
+    POSITION,
+    RATING,
+    ROW,
+    SPLIT,
+    TIMESTAMP,
+    USER,
+)
 from crossrec.data.identities import Identity, identify
 from crossrec.data.leakage import check_source_future, check_temporal, in_future, later_share
 from crossrec.data.pair import DomainPair, align, time_order
 from crossrec.data.raw import RawDomain
-from crossrec.data.splits import TEST, TRAIN, split_fingerprint
+from crossrec.data.splits import TEST, TRAIN, later_elsewhere, split_fingerprint
 from crossrec.data.statistics.account import DomainAccount, as_json, read_json
 from crossrec.data.statistics.matching import match
 from crossrec.data.statistics.profile import profile
@@ -44,6 +54,7 @@ class Protocol:
         source_after_test, position_spans_domains: see `pair.time_order`.
         cut_at: "user" or "global", see `leakage.in_future`; "global" promises that no train event
             of the target is as late as a held-out one.
+        joint: whether the splits are told LATER_ELSEWHERE.
     """
 
     split: Split
@@ -51,6 +62,7 @@ class Protocol:
     source_after_test: Literal["cut", "keep"]
     cut_at: str
     position_spans_domains: bool
+    joint: bool = False
 
 
 def prepare(
@@ -92,11 +104,16 @@ def prepare(
         protocol.position_spans_domains,
     )
     past = time if order == "cut" else None
-    target_events = _split_target(target_events, source_events, protocol, past)
+    joint = time if protocol.joint else None
+    # What is held out has no future: of events at one time the source's come first.
+    told_source = _told_later(source_events, target_events, joint, ties_are_later=True)
+    told_target = _told_later(target_events, source_events, joint, ties_are_later=False)
+    target_events = _split_target(told_target, source_events, protocol, past)
     check_source_future(
         name, source_events, target_events, time, protocol.source_after_test, protocol.cut_at
     )
     n_all = len(source_events)
+    source_events = told_source
     if past is not None:
         future = in_future(source_events, target_events, past, protocol.cut_at)
         source_events = source_events.filter(~future)
@@ -106,7 +123,7 @@ def prepare(
             f"domain {name}: every event lies after the held-out target events; "
             "set split.source_after_test=keep or choose another source"
         )
-    source_events = protocol.split_source(source_events)
+    source_events = protocol.split_source(source_events).drop(LATER_ELSEWHERE, strict=False)
     source_items = pl.concat(part.items for part in of_sources)
     source_items = source_items.unique(ITEM, keep="first", maintain_order=True).sort(ITEM)
     write_tables(folder / "source", source_events.select(EVENTS), source_items)
@@ -175,6 +192,15 @@ def _together(
     return events, [domain for _, domain in cleaned]
 
 
+def _told_later(
+    own: pl.DataFrame, other: pl.DataFrame, time: str | None, ties_are_later: bool
+) -> pl.DataFrame:
+    """Events with LATER_ELSEWHERE, where a column orders both domains; see `later_elsewhere`."""
+    if time is None:
+        return own
+    return own.with_columns(later_elsewhere(own, other, time, ties_are_later))
+
+
 def _split_target(
     target: pl.DataFrame, source: pl.DataFrame, protocol: Protocol, past: str | None
 ) -> pl.DataFrame:
@@ -189,7 +215,7 @@ def _split_target(
         users = users.filter(~in_future(source, asked, past, "user"))
     known = users.unique()
     told = target.with_columns(pl.col(USER).is_in(known.implode()).alias(IN_SOURCE))
-    events = protocol.split(told).drop(IN_SOURCE)
+    events = protocol.split(told).drop(IN_SOURCE, LATER_ELSEWHERE, strict=False)
     if protocol.cut_at == "global":
         check_temporal(events)
     return events.with_columns(pl.lit(0, pl.UInt8).alias(ORIGIN))

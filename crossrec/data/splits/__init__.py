@@ -9,6 +9,7 @@ items are the only things that hang on all rows together.
 
 from crossrec.data.splits.cold import cold_items, cold_users
 from crossrec.data.splits.fingerprint import split_fingerprint
+from crossrec.data.splits.joint import joint_leave_one_out, later_elsewhere
 from crossrec.data.splits.parts import TEST, TRAIN, VALID
 from crossrec.data.splits.shared import export_split, from_file
 from crossrec.data.splits.warm import few_shot, leave_one_out, ratio, temporal
@@ -22,6 +23,8 @@ __all__ = [
     "export_split",
     "few_shot",
     "from_file",
+    "joint_leave_one_out",
+    "later_elsewhere",
     "leave_one_out",
     "ratio",
     "split_fingerprint",
