@@ -15,6 +15,7 @@ from crossrec.data.domain import Domain
 from crossrec.data.sequences import HeldOut
 from crossrec.data.simulation.preferences import Preferences
 from crossrec.evaluation.evaluate import Panel
+from crossrec.evaluation.sampled import fixed_negatives
 from crossrec.scoring import (
     Contestant,
     Ranker,
@@ -82,9 +83,16 @@ def judge(
         content: (n_items, d) vectors of the own items, for intra-list diversity.
         shared_users: codes of the users who are in the source, too.
         cold_at_most: users with at most so many own train interactions are cold.
-        evaluation: metrics, ks, beyond and like_at.
+        evaluation: metrics, ks, beyond, like_at, negatives and negatives_seed.
+
+    Raises:
+        UserError: the protocol's negatives cannot be drawn from this data.
     """
     test = target.test
+    negatives = None
+    if evaluation["negatives"] is not None:
+        among = evaluation["negatives"], evaluation["negatives_seed"]
+        negatives = fixed_negatives(test.queries(), target.n_items, *among)
     panel = Panel(
         user_ids=target.user_ids[test.users.tolist()].to_list(),
         n_train=test.n_train.numpy(),
@@ -106,7 +114,7 @@ def judge(
         transient=True,
         disable=not console.is_interactive,
     ):
-        ranking = contestant.compete(max(evaluation["ks"]))
+        ranking = contestant.compete(max(evaluation["ks"]), negatives)
         errors = contestant.errors(ranking, evaluation["like_at"])
         rows.append(panel.evaluate(contestant.name, ranking, errors))
     return pl.concat(rows, how="diagonal")

@@ -211,10 +211,16 @@ class Contestant:
     ranker: Ranker
     ratings: RatingModel | None
 
-    def compete(self, k: int) -> Ranking:
-        """Rank the test queries: the one time that this contestant sees test."""
+    def compete(self, k: int, negatives: Tensor | None = None) -> Ranking:
+        """Rank the test queries: the one time that this contestant sees test.
+
+        Args:
+            k: length of the lists.
+            negatives: (queries, n) that ranks are among; None ranks among the whole catalog.
+        """
         domain = self.ranker.domain
-        return rank(self.ranker.block("test"), domain.test.queries(), domain.n_items, k)
+        queries = domain.test.queries()
+        return rank(self.ranker.block("test"), queries, domain.n_items, k, negatives=negatives)
 
     def errors(self, ranking: Ranking, like_at: float) -> RatingErrors | None:
         """How wrong the predicted ratings of the test events are."""

@@ -116,9 +116,11 @@ class Settings(DataSettings):
             account: what `data.prepared.read_account` gives.
         """
         of_all = " of what users had, too" if account["repeated"] else ""
+        n = self.evaluation["negatives"]
+        ranking = "full ranking" if n is None else f"ranks among {n} fixed negatives, SAMPLED"
         return (
             f"{self.data_caption(account)}; cold: at most {self.protocol['cold_at_most']} target "
-            f"interactions in train; full ranking{of_all}, ties against the model; "
+            f"interactions in train; {ranking}{of_all}, ties against the model; "
             f"seed {self.seed}."
         )
 

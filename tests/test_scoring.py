@@ -24,6 +24,8 @@ EVALUATION = {
     "ks": [10],
     "beyond": ["coverage"],
     "like_at": 4,
+    "negatives": None,
+    "negatives_seed": 0,
 }
 
 
@@ -102,3 +104,18 @@ def test_the_oracle_ranks_by_true_utility(small_pair: DomainPair) -> None:
     # Satisfaction 0 and cuts 0: 1 + 4 * Phi(0) = 3 stars.
     observed = target.test.truths()[2].numpy()
     assert errors.squared.sum() == pytest.approx(((observed - 3) ** 2).sum(), rel=1e-5)
+
+
+def test_sampled_evaluation_is_easier_and_keeps_the_lists(small_pair: DomainPair) -> None:
+    rows = [trained("scratch", Single(small_pair.target, of_model(tower(small_pair))), False, None)]
+    judged = [
+        judge(rows, small_pair.target, None, small_pair.shared_users, 2, EVALUATION | asked)
+        for asked in ({}, {"negatives": 9}, {"negatives": 9}, {"negatives": 9, "negatives_seed": 1})
+    ]
+    full, sampled, again, other = (table["truth_ranks"].explode() for table in judged)
+    assert sampled.max() <= 10
+    assert (sampled <= full).all()
+    assert (sampled < full).any()
+    assert sampled.equals(again)
+    assert not sampled.equals(other)
+    assert judged[0]["top_items"].equals(judged[1]["top_items"])

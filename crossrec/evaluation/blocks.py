@@ -32,6 +32,17 @@ def ranks_of(scores: Tensor, rows: Tensor, found: Tensor) -> Tensor:
     return counts - (tie_end - place)
 
 
+def ranks_among(scores: Tensor, found: Tensor, negatives: Tensor) -> Tensor:
+    """(B,) 1 + how many negatives score at least as high: ties count against the model.
+
+    Args:
+        scores: (B, n_items) of a block of queries.
+        found: (B,) score of each query's held-out item.
+        negatives: (B, n) item codes.
+    """
+    return 1 + (scores.gather(1, negatives) >= found[:, None]).sum(1)
+
+
 def _counts(scores: Tensor, rows: Tensor, found: Tensor, dtype: torch.dtype) -> Tensor:
     """How many scores of its row are >= each found (P,): one pass over the block for the first
     held-out item of every row, one for the second, ..., over fewer and fewer rows."""

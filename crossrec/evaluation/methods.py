@@ -22,7 +22,13 @@ from crossrec.evaluation.summary import (
 )
 from crossrec.evaluation.sweeps import Run
 
-DATA = ("data", "split", "cleaning", "identity")  # configuration that says what is measured on
+DATA = (
+    "data",
+    "split",
+    "cleaning",
+    "identity",
+    "evaluation",
+)  # configuration that says what is measured on
 
 
 @dataclass

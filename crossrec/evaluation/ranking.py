@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossrec.data.columns import PAD
-from crossrec.evaluation.blocks import ranks_of, top_k
+from crossrec.evaluation.blocks import ranks_among, ranks_of, top_k
 
 ScoreBlock = Callable[[slice], Tensor]
 
@@ -98,7 +98,12 @@ def factorized(user_vectors: Tensor, item_vectors: Tensor) -> ScoreBlock:
 
 @torch.no_grad()
 def rank(
-    score_block: ScoreBlock, queries: Queries, n_items: int, k: int, block: int | None = None
+    score_block: ScoreBlock,
+    queries: Queries,
+    n_items: int,
+    k: int,
+    block: int | None = None,
+    negatives: Tensor | None = None,
 ) -> Ranking:
     """Rank every candidate of every query, exactly, in memory that does not grow with U * n_items.
 
@@ -111,6 +116,8 @@ def rank(
         n_items: size of the catalog; codes 0 .. n_items - 1 are ranked.
         k: length of the lists.
         block: queries at a time; None fits blocks to the cache (or to the accelerator).
+        negatives: (U, n) item codes of `sampled.fixed_negatives`: ranks are then those among them,
+            while the lists still come from all candidates. None ranks among all candidates.
 
     Raises:
         ValueError: an item code is outside the catalog, a held-out item is also seen or is
@@ -124,6 +131,12 @@ def rank(
     top_scores = torch.full((n_queries, k), -math.inf)
     step = block or _block(n_items)
     start = 0
+
+    def placed(scores: Tensor, truth: Tensor, found: Tensor, rows: slice) -> Tensor:
+        if negatives is None:
+            return ranks_of(scores, truth // n_items, found)
+        return ranks_among(scores, found, negatives[rows].to(scores.device))
+
     while start < n_queries:
         rows = slice(start, min(start + step, n_queries))
         scores = score_block(rows)
@@ -142,9 +155,9 @@ def rank(
             found, best, items = _look_up(clean, seen, truth, min(k, n_items))
             if (found < lowest).any():
                 raise ValueError("a held-out item is also among the user's seen items")
-            ranks[place] = ranks_of(clean, truth // n_items, found).cpu()
+            ranks[place] = placed(clean, truth, found, rows).cpu()
         else:
-            ranks[place] = ranks_of(scores, truth // n_items, found).cpu()
+            ranks[place] = placed(scores, truth, found, rows).cpu()
             scores.view(-1).index_copy_(0, seen, kept)
         truth_scores[place] = found.float().cpu()
         top_items[rows, : items.shape[1]] = items.masked_fill(best < lowest, PAD).cpu()
