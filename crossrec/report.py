@@ -14,6 +14,7 @@ from rich.text import Text
 from crossrec.errors import UserError
 from crossrec.evaluation.leaderboard import leaderboard
 from crossrec.evaluation.leaderboard_tables import leaderboard_markdown, leaderboard_terminal
+from crossrec.evaluation.origin import with_origin
 from crossrec.evaluation.results import read_comparisons, read_results, read_values
 from crossrec.evaluation.summary import Results
 from crossrec.evaluation.sweep_tables import sweep_markdown, sweep_terminal
@@ -112,7 +113,7 @@ def write_run_report(folder: Path, output: Path | None = None) -> list[Path]:
     metric = headline_metric(results.values)
     title = f"{metric_title(metric)}, 95% intervals"
     plot = plot_models(results.values, metric, title, output / f"{metric}.png")
-    results.values.write_csv(output / "results.csv")
+    with_origin(results.values, folder).write_csv(output / "results.csv")
     results.comparisons.write_csv(output / "comparisons.csv")
     text = markdown(results, caption) + _images([plot])
     (output / "results.md").write_text(text, encoding="utf-8")

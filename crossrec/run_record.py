@@ -10,13 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import crossrec
+from crossrec.evaluation.origin import config_digest
 
 PACKAGES = ("torch", "lightning", "transformers", "polars", "numpy", "scipy", "hydra-core")
 
 
 def write_record(folder: Path, config: str, seed: int) -> None:
-    """Write config.yaml and record.json (versions, commit, machine, seed, command).
+    """Write config.yaml and record.json (versions, commit, machine, seed, digest, command).
 
     Args:
         folder: the run folder.
@@ -33,6 +36,7 @@ def write_record(folder: Path, config: str, seed: int) -> None:
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "seed": seed,
+        "config_digest": config_digest(yaml.safe_load(config)),
         "command": sys.argv,
     }
     (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")

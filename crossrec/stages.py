@@ -262,9 +262,10 @@ class Contest:
         shared, cold = self.pair.shared_users, s.protocol["cold_at_most"]
         per_user = judge(rows, target, content.target, shared, cold, s.evaluation)
         results = Results.of(per_user, target.n_items)
-        caption = s.caption(read_account(data))
+        account = read_account(data)
+        caption, fingerprint = s.caption(account), account["fingerprint"]
         write_exhibits(s.run_folder, self.pair, s.seed)
-        write_results(s.run_folder, per_user, results, caption, target.n_items)
+        write_results(s.run_folder, per_user, results, caption, target.n_items, fingerprint)
         log.info(
             "evaluate   %d models, %s test users (%.1f s)",
             per_user["model"].n_unique(),

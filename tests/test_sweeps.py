@@ -15,6 +15,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from crossrec.configuration.composing import CONF, check_config
 from crossrec.configuration.overrides import compose_overrides
+from crossrec.evaluation.results import read_values
 from crossrec.sweeping.space import ends
 from crossrec.sweeping.sweep_file import read_sweep
 
@@ -40,7 +41,9 @@ def test_a_grid_leaves_a_folder_a_job_and_one_table(
         config = yaml.safe_load((jobs[str(number)].parent / "config.yaml").read_text())
         assert (config["transfer"]["lambda"], config["transfer"]["mu"]) == (strength, pull)
     # lambda = 0 is fine-tuning, whatever mu; ridge is not.
-    assert jobs["0"].read_bytes() == jobs["1"].read_bytes() != jobs["2"].read_bytes()
+    values = [read_values(jobs[str(number)]) for number in range(3)]
+    assert values[0].equals(values[1])
+    assert not values[0].equals(values[2])
     assert ran.out.count("source     made") == ran.out.count("scratch    made") == 1
     assert ran.out.count("source     reused") == 3
     assert ran.out.count("transfer   made") == 4

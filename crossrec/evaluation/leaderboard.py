@@ -20,6 +20,7 @@ import polars as pl
 
 from crossrec.errors import UserError
 from crossrec.evaluation.methods import Setting, by_data, chosen_of
+from crossrec.evaluation.origin import ORIGIN, joined
 from crossrec.evaluation.significance import Comparison, Estimate, holm, mean_interval, paired_test
 from crossrec.evaluation.summary import (
     BY_OVERLAP,
@@ -49,6 +50,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
         for column in ("gain", "relative_gain", "gain_low", "gain_high", "p_holm")
     },
     "reference": pl.String,
+    **dict.fromkeys(ORIGIN, pl.String),
 }
 
 
@@ -81,7 +83,8 @@ def leaderboard(runs: Sequence[Run], against: str | None = None) -> pl.DataFrame
     Columns: data, users, metric, method, options and settings (those of the chosen one, and how
     many there were), seeds, value, low, high (95% interval over seeds; over users for a single
     seed), gain, relative_gain, gain_low, gain_high (its 95% interval) and p_holm against scratch
-    and against the reference, and which row that is. Runs without a per-user table are left out.
+    and against the reference, which row that is, and `origin.ORIGIN` of its
+    runs. Runs without a per-user table are left out.
 
     Args:
         against: the row that is the reference; None for the best single-domain row.
@@ -94,14 +97,20 @@ def leaderboard(runs: Sequence[Run], against: str | None = None) -> pl.DataFrame
     for title, methods in by_data(runs).items():
         names |= methods.keys()
         chosen = {name: chosen_of(settings) for name, settings in methods.items()}
+        made_by = {name: joined(_folders(setting)) for name, setting in chosen.items()}
         for users in GROUPS:
             for metric, rows in _values(chosen, users).items():
                 for entry in _tested(rows, metric, against):
                     settings = len(methods[entry["method"]])
-                    table.append({"data": title, "users": users, "settings": settings, **entry})
+                    measured = {"data": title, "users": users, "settings": settings}
+                    table.append({**measured, **entry, **made_by[entry["method"]]})
     if against is not None and against not in names:
         raise UserError(f"--against {against}: no such row; there are {', '.join(sorted(names))}")
     return pl.DataFrame(table, SCHEMA)
+
+
+def _folders(setting: Setting) -> list[str]:
+    return [table["folder"][0] for table in setting.per_user.values()]
 
 
 def _values(chosen: dict[str, Setting], users: str) -> dict[str, list[_Row]]:

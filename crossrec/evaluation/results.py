@@ -1,7 +1,8 @@
 """The results in a run's folder: written after evaluation, read by the report.
 
-results.csv is tidy (model, users, metric, value, low, high); comparisons.csv says what each model
-gains on the baseline `scratch`; per_user.parquet holds what both are computed from.
+results.csv is tidy (model, users, metric, value, low, high, and `origin.ORIGIN`); comparisons.csv
+says what each model gains on the baseline `scratch`; per_user.parquet holds what both are computed
+from.
 """
 
 from __future__ import annotations
@@ -12,18 +13,27 @@ from pathlib import Path
 import polars as pl
 
 from crossrec.errors import UserError
+from crossrec.evaluation.origin import with_origin
 from crossrec.evaluation.summary import COMPARISON_SCHEMA, VALUE_SCHEMA, Results
 from crossrec.evaluation.tables import markdown
 
 
 def write_results(
-    folder: Path, per_user: pl.DataFrame, results: Results, caption: str, n_items: int
+    folder: Path,
+    per_user: pl.DataFrame,
+    results: Results,
+    caption: str,
+    n_items: int,
+    fingerprint: str | None = None,
 ) -> None:
     """Write results.csv, results.md, comparisons.csv, metrics.json and per_user.parquet.
 
     metrics.json nests models / MODEL / USERS / METRIC and holds the caption, the size of the
     catalog and of the user groups, so that the tables can be rebuilt from the folder alone.
     results.csv comes last: a folder that has it is whole.
+
+    Args:
+        fingerprint: of the data, which stands in each row of results.csv.
     """
     folder.mkdir(parents=True, exist_ok=True)
     per_user.write_parquet(folder / "per_user.parquet")
@@ -40,7 +50,7 @@ def write_results(
     (folder / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(markdown(results, caption), encoding="utf-8")
     partial = folder / ".results.csv"
-    results.values.write_csv(partial)
+    with_origin(results.values, folder, fingerprint).write_csv(partial)
     partial.replace(folder / "results.csv")
 
 

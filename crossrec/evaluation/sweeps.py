@@ -13,11 +13,11 @@ import polars as pl
 import yaml
 
 from crossrec.errors import UserError
+from crossrec.evaluation.origin import APART, ORIGIN, with_origin
 from crossrec.evaluation.results import read_comparisons, read_values
 from crossrec.evaluation.significance import mean_interval
 
 LEVEL = 0.05
-APART = ("paths", "hydra", "logger", "name")  # configuration that says nothing about the numbers
 SETTING = ("setting", "label", "lambda", "mu")
 
 
@@ -76,7 +76,7 @@ def runs_table(runs: Sequence[Run]) -> pl.DataFrame:
 
     Columns: run, setting (runs that differ in their seed alone share it), label (the overrides
     that not all runs have), lambda, mu, seed, then those of results.csv, then gain,
-    relative_gain and p_holm against the baseline.
+    relative_gain and p_holm against the baseline, then those of `origin.ORIGIN`.
     """
     shared = set(runs[0].overrides).intersection(*(run.overrides for run in runs))
     settings: dict[tuple, int] = {}
@@ -90,16 +90,18 @@ def runs_table(runs: Sequence[Run]) -> pl.DataFrame:
             "model", "users", "metric", "gain", "relative_gain", "p_holm"
         )
         parts.append(
-            run.values.join(
-                gains, on=["model", "users", "metric"], how="left", maintain_order="left"
-            ).select(
+            with_origin(run.values, run.folder)
+            .drop("seed")
+            .join(gains, on=["model", "users", "metric"], how="left", maintain_order="left")
+            .select(
                 pl.lit(str(run.folder)).alias("run"),
                 pl.lit(setting).alias("setting"),
                 pl.lit(label).alias("label"),
                 pl.lit(run.lambda_, pl.Float64).alias("lambda"),
                 pl.lit(run.mu, pl.Float64).alias("mu"),
                 pl.lit(run.seed, pl.Int64).alias("seed"),
-                pl.all(),
+                pl.exclude(ORIGIN),
+                pl.col(*ORIGIN[1:]),
             )
         )
     return pl.concat(parts)
