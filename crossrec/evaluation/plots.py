@@ -12,7 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, MODELS, model_order
+from crossrec.evaluation.summary import (
+    BASELINE,
+    CANDIDATE,
+    GROUPS,
+    LOWER_IS_BETTER,
+    MODELS,
+    model_order,
+)
 from crossrec.evaluation.tables import metric_title
 
 COLORS = {BASELINE: "#7a7a7a", CANDIDATE: "#c2410c", "oracle": "#15803d"}
@@ -111,22 +118,27 @@ def plot_heat_map(table: pl.DataFrame, metric: str, title: str, path: Path) -> P
     figure = _figure(width * len(groups) + 1.2, max(2.6, 0.55 * mus + 1.6), title)
     for place, users in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), place + 1)
-        draw_heat_map(axes, rows.filter(pl.col("users") == users))
+        draw_heat_map(axes, rows.filter(pl.col("users") == users), metric)
         axes.set_title(f"{users} users", fontsize=10)
     return _save(figure, path)
 
 
-def draw_heat_map(axes: Axes, rows: pl.DataFrame) -> None:
-    """Cells with their values over lambda (across) and mu (up): columns lambda, mu, value."""
+def draw_heat_map(axes: Axes, rows: pl.DataFrame, metric: str) -> None:
+    """Cells with their values over lambda (across) and mu (up), the better the darker.
+
+    Args:
+        rows: lambda, mu, value.
+    """
     lambdas, mus = sorted(rows["lambda"].unique()), sorted(rows["mu"].unique())
     cells = [[math.nan] * len(lambdas) for _ in mus]
     for across, up, value in rows.select("lambda", "mu", "value").iter_rows():
         cells[mus.index(up)][lambdas.index(across)] = value
-    axes.pcolormesh(cells, cmap="Oranges", edgecolors="white", linewidth=1)
-    found = rows["value"].to_numpy()
+    sign = -1 if metric.partition("@")[0] in LOWER_IS_BETTER else 1
+    axes.pcolormesh(sign * np.array(cells), cmap="Oranges", edgecolors="white", linewidth=1)
+    found = sign * rows["value"].to_numpy()
     for y, line in enumerate(cells):
         for x, value in enumerate(line):
-            dark = not math.isnan(value) and value > (found.min() + 2 * found.max()) / 3
+            dark = not math.isnan(value) and sign * value > (found.min() + 2 * found.max()) / 3
             axes.text(
                 x + 0.5,
                 y + 0.5,

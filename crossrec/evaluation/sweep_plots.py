@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -33,28 +34,43 @@ class Axis:
 def plot_parallel(
     trials: pl.DataFrame, axes: list[Axis], metric: str, better: bool, title: str, path: Path
 ) -> Path:
+    """The trials of a sweep as lines (see `draw_parallel`)."""
+    figure = Figure(figsize=(1.5 * len(axes) + 3, 4), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        f"{title} (dashed: ended early)" if trials["ended"].any() else title, fontsize=10
+    )
+    draw_parallel(figure.add_subplot(), trials, axes, metric, better)
+    figure.savefig(path, metadata={"Software": None})
+    return path
+
+
+def draw_parallel(
+    plot: Axes, trials: pl.DataFrame, axes: list[Axis], metric: str, better: bool
+) -> None:
     """A line a trial across its parameters to what it reached; the best lines are dark and on top.
 
     Inselberg, "The plane with parallel coordinates", 1985.
 
     Args:
-        trials: a column for each axis, and the metric; at least one row.
+        trials: a column for each axis, the metric, and whether it was `ended` early: then it lies
+            dashed below those that were not. At least one row.
         better: whether a higher metric is better.
     """
-    order = trials.sort(metric, descending=not better)  # the best are drawn last
+    by = [pl.col("ended").not_(), pl.col(metric) if better else -pl.col(metric)]
+    order = trials.sort(by)  # the best are drawn last
+    n_ended = int(order["ended"].sum())
     lines = [_placed(order[axis.name].to_list(), axis) for axis in axes]
     lines.append(_placed(order[metric].to_list(), Axis(metric, names=False, log=False)))
-    figure = Figure(figsize=(1.5 * len(lines) + 1.5, 4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
-    plot = figure.add_subplot()
     for place in range(order.height):
-        share = (place + 1) / order.height
+        ended = place < n_ended
+        share = (place - n_ended + 1) / max(1, order.height - n_ended)
         plot.plot(
             range(len(lines)),
             [heights[place] for heights, _ in lines],
-            color=colormaps["Oranges"](0.15 + 0.85 * share),
+            color="#a3a3a3" if ended else colormaps["Oranges"](0.15 + 0.85 * share),
             linewidth=0.8 + 1.4 * (place == order.height - 1),
+            linestyle="--" if ended else "-",
         )
     for across, (_, ticks) in enumerate(lines):
         plot.axvline(across, color="#7a7a7a", linewidth=0.8)
@@ -74,8 +90,6 @@ def plot_parallel(
     plot.set_ylim(-0.05, 1.05)
     plot.set_xlim(-0.1, len(lines) - 0.5)
     plot.spines[:].set_visible(False)
-    figure.savefig(path, metadata={"Software": None})
-    return path
 
 
 def _placed(values: list[Any], axis: Axis) -> tuple[list[float], list[tuple[float, str]]]:

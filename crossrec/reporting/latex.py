@@ -28,6 +28,7 @@ SIGNS = {
     "‡": r"$^\ddagger$",
     "–": "--",
 }
+MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")  # of a number, and no hyphen
 MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 HEAD = r"""% Made by python -m crossrec.report; needs \usepackage{booktabs,graphicx}.
 """
@@ -46,7 +47,8 @@ def latex(report: Report) -> str:
 
 def escaped(text: str) -> str:
     """Text in which nothing is a command; line breaks are spaces."""
-    return re.sub(r"\s+", " ", "".join(SIGNS.get(sign, sign) for sign in text))
+    signs = "".join(SIGNS.get(sign, sign) for sign in text)
+    return re.sub(r"\s+", " ", MINUS.sub("$-$", signs))
 
 
 def latex_table(table: Table) -> str:
@@ -55,7 +57,7 @@ def latex_table(table: Table) -> str:
     lines = [
         r"\begin{table}[tbp]",
         r"\centering",
-        rf"\caption{{{escaped(table.caption)}}}",
+        rf"\caption{{{escaped(table.caption)}}}\smallskip",
         rf"\label{{tab:{re.sub('[^a-z0-9-]', '-', table.name.lower())}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",

@@ -7,7 +7,7 @@ from functools import partial
 import polars as pl
 
 from crossrec.evaluation.plots import COLORS, draw_heat_map, draw_line
-from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS
+from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, LOWER_IS_BETTER
 from crossrec.evaluation.tables import headline_metric, metric_title
 from crossrec.reporting.blocks import Block, Figure, Panel, Section, Series
 from crossrec.reporting.figures import panel
@@ -30,17 +30,18 @@ def _figure(part: pl.DataFrame, varied: list[str], metric: str, label: str) -> F
     for users in groups:
         own = part.filter(users=users)
         if len(varied) == 2:
-            draw = partial(draw_heat_map, rows=own.filter(model=CANDIDATE))
+            draw = partial(draw_heat_map, rows=own.filter(model=CANDIDATE), metric=metric)
             panels.append(panel(f"{users} users", draw, 120 + 26 * own["mu"].n_unique()))
         else:
             panels.append(panel(f"{users} users", partial(_draw_line, rows=own, by=varied[0])))
-    best = part.filter(model=CANDIDATE, users="all").sort("value", descending=True)
+    lower = metric.partition("@")[0] in LOWER_IS_BETTER
+    best = part.filter(model=CANDIDATE, users="all").sort("value", descending=not lower)
     at = ", ".join(f"{name} = {best[name][0]:g}" for name in varied)
     under = f" with {label}" if label else ""
     what = " and ".join(varied)
     caption = (
         f"{metric_title(metric)} of {CANDIDATE}{under} over {what}, mean over seeds; on all users "
-        f"it is highest in test at {at} ({best['value'][0]:.4f})."
+        f"it is {'lowest' if lower else 'highest'} in test at {at} ({best['value'][0]:.4f})."
     )
     legend = [Series(name, COLORS[name], "o") for name in (BASELINE, CANDIDATE)]
     return Figure(caption, caption, panels, legend if len(varied) == 1 else ())

@@ -27,6 +27,7 @@ from crossrec.sweeping.study import SharedStudy
 from crossrec.train import show
 
 log = logging.getLogger("crossrec.sweeping")
+LEAST = 3  # finished trials a parameter, for its importance
 STATES = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "ended early",
@@ -109,8 +110,12 @@ def trials_table(study: SharedStudy) -> pl.DataFrame:
 def importance(study: SharedStudy) -> dict[str, float]:
     """Share of each parameter in what sets good trials apart, largest first (PED-ANOVA).
 
-    Watanabe, Bansal and Hutter, IJCAI 2023. Empty where finished trials are too few to say.
+    Watanabe, Bansal and Hutter, IJCAI 2023. Empty where finished trials are too few to say: a
+    method that always answers would read a share into any three of them.
     """
+    finished = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    if len(finished) < LEAST * len(study.sweep.space):
+        return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -132,15 +137,16 @@ def _column(values: list[Any]) -> pl.Series:
 def _plots(study: SharedStudy, table: pl.DataFrame) -> list[Path]:
     sweep, metric = study.sweep, study.sweep.metric
     done = table.filter(state="finished")
+    seen = table.drop_nulls(metric).with_columns(ended=pl.col("state") != "finished")
     title = f"{metric_title(metric)} in validation"
     axes = [
         Axis(name, isinstance(d, CategoricalDistribution), getattr(d, "log", False))
         for name, d in sweep.space.items()
     ]
     better = sweep.goal == "maximize"
-    plots = [plot_parallel(done, axes, metric, better, title, study.folder / "parallel.png")]
+    plots = [plot_parallel(seen, axes, metric, better, title, study.folder / "parallel.png")]
     keys = ("transfer.lambda", "transfer.mu")
-    if all(_is_stepped(sweep.space.get(key)) and done[key].dtype.is_numeric() for key in keys):
+    if all(_is_stepped(sweep.space.get(key)) and _varies(done[key]) for key in keys):
         best = pl.col(metric).max() if better else pl.col(metric).min()
         cells = done.group_by(*keys).agg(best.alias("value"))
         cells = cells.select(
@@ -154,6 +160,11 @@ def _plots(study: SharedStudy, table: pl.DataFrame) -> list[Path]:
         path = study.folder / "lambda_mu.png"
         plots.append(plot_heat_map(cells, metric, title, path))
     return plots
+
+
+def _varies(column: pl.Series) -> bool:
+    """Whether numbers differ, so that a map has more than one row."""
+    return column.dtype.is_numeric() and column.n_unique() > 1
 
 
 def _is_stepped(drawn_from: BaseDistribution | None) -> bool:

@@ -47,12 +47,18 @@ def test_latex_has_the_shape_of_a_booktabs_table():
     assert r"\label{tab:of-it}" in lines
 
 
+def test_a_minus_is_no_hyphen():
+    assert escaped("[-2.5%, -.1] p-1 leave-one-out 1e-3") == (
+        r"[$-$2.5\%, $-$.1] p-1 leave-one-out 1e-3"
+    )
+
+
 @given(st.text(st.sampled_from('\\{}$%&#_^~<>|"[]ab \n±†'), max_size=30))
 def test_nothing_in_a_text_is_a_command(text: str):
     shown = escaped(text)
     plain = re.sub(
         r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)"
-        r"\{\}|\\[&%$#_{}]|\$\\pm\$|\$\^\\dagger\$",
+        r"\{\}|\\[&%$#_{}]|\$\\pm\$|\$-\$|\$\^\\dagger\$",
         "",
         shown,
     )

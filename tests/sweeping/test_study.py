@@ -15,6 +15,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from crossrec.errors import UserError
+from crossrec.sweeping.outcome import importance
 from crossrec.sweeping.study import FILE, SharedStudy
 from crossrec.sweeping.sweep_file import Halving, Sweep
 
@@ -159,3 +160,13 @@ def test_of_three_one_passes_a_rung(tmp_path: Path) -> None:
         trial.report(best, 2)
         ended.append(trial.should_prune())
     assert ended == [False, True, True, False]
+
+
+def test_importance_asks_for_three_finished_trials_a_parameter(tmp_path: Path) -> None:
+    study = SharedStudy(sweep(), tmp_path)
+    study.prepare()
+    run_all(study, 5)
+    assert importance(study) == {}
+    run_all(study)
+    assert importance(study).keys() == {X, Y}
+    assert sum(importance(study).values()) == pytest.approx(1)
