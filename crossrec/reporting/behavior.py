@@ -122,7 +122,7 @@ def _binned(
     ranges = bins(values.filter(model=names[0])["key"].to_numpy())
     found = binned(values, ranges)
     drawn = [name for name in names if name != CEILING]  # which would flatten all others
-    series = legend(chosen_lines(drawn, contrast.first))
+    series = legend(chosen_lines(drawn, contrast.first), contrast.method)
     panels = [panel(up, draw_bins(found, series, across))]
     caption = f"{what}."
     if gain is not None:

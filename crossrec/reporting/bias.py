@@ -8,7 +8,7 @@ import polars as pl
 from crossrec.evaluation.breakdown import Frames
 from crossrec.evaluation.coverage import coverage
 from crossrec.evaluation.popularity_bias import HEAD, gini, head, head_share, shown
-from crossrec.evaluation.significance import mean_interval
+from crossrec.evaluation.significance import Estimate, mean_interval
 from crossrec.evaluation.tables import cell
 from crossrec.reporting.behavior import OLD, Counts, Files, all_have, complete
 from crossrec.reporting.blocks import Cell, Rows, Section, Table
@@ -25,7 +25,7 @@ def bias_section(frames: Frames, counts: Counts, k: int, title: str) -> tuple[Se
         row = {}
         for column in values[0]:
             own = np.array([value[column][0] for value in values])
-            row[column] = mean_interval(own) if len(own) > 1 else values[0][column]
+            row[column] = _share(mean_interval(own)) if len(own) > 1 else values[0][column]
         rows.append({"model": name, **{key: value[0] for key, value in row.items()}})
         cells.append([Cell(name), *(Cell(cell("share", *row[key])) for key in row)])
     asked = [_asked(table, counts[table["folder"][0]]) for table in next(iter(frames.values()))]
@@ -42,7 +42,7 @@ def bias_section(frames: Frames, counts: Counts, k: int, title: str) -> tuple[Se
         "Coverage: share of the catalog in anybody's list. Gini: 0 where all items are shown "
         f"equally often, 1 where one alone is. Head: share of a list that the {HEAD:.0%} of items "
         "most popular in train take; the last row says how often users wanted one of them. "
-        "± is half a 95% interval."
+        "± is half a 95% interval, over seeds where there are several."
     )
     header = ["model", f"coverage@{k}", f"Gini@{k}", f"head share@{k}"]
     table = Table("popularity-bias", caption, header, [Rows("", cells)], note)
@@ -57,6 +57,11 @@ def _bias(table: pl.DataFrame, counts: np.ndarray, k: int) -> dict[str, tuple[fl
         "gini": (gini(shown(lists, len(counts))), nan, nan),
         "head_share": head_share(lists, head(counts)),
     }
+
+
+def _share(estimate: Estimate) -> tuple[float, ...]:
+    """An interval cut to what a share can be."""
+    return estimate.value, max(0.0, estimate.low), min(1.0, estimate.high)
 
 
 def _asked(table: pl.DataFrame, counts: np.ndarray) -> float:

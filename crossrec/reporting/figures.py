@@ -74,13 +74,18 @@ def _inline(svg: str, height: int) -> str:
     return re.sub(r"\n\s*", "\n", svg).strip()
 
 
-def legend(names: Sequence[str]) -> dict[str, Series]:
-    """Colors and markers: those of known rows never change, others take the next one free."""
+def legend(names: Sequence[str], about: str = "") -> dict[str, Series]:
+    """Colors and markers: those of known rows never change, others take the next one free.
+
+    Args:
+        about: the row that a page is about: it looks like `transferred`, in every drawing.
+    """
     palette = iter(range(len(names)))
     found = {}
     for name in names:
-        if name in COLORS:
-            color, marker = COLORS[name], MARKERS[0]
+        known = CANDIDATE if name == about else name
+        if known in COLORS:
+            color, marker = COLORS[known], MARKERS[0]
         else:
             number = next(palette)
             color = PALETTE[number % len(PALETTE)]
@@ -105,7 +110,7 @@ def draw_bins(
             at = [ranges.index(row) for row in own.select("from", "to").iter_rows()]
             if bars:
                 axes.vlines(at, own["low"], own["high"], color=style.color, linewidth=2)
-            width = 2.2 if name == CANDIDATE else 1.4
+            width = 2.2 if style.color == COLORS[CANDIDATE] else 1.4
             line = style.marker if bars else f"{style.marker}-"
             axes.plot(at, own["value"], line, color=style.color, linewidth=width, markersize=5)
         if bars:

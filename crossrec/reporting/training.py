@@ -23,7 +23,8 @@ def curve_section(runs: Mapping[str, Path], title: str) -> Section:
     """Validation and loss over training: of the language model, the source, and target models.
 
     Args:
-        runs: name of a method -> the run that shows it; what all share is shown by the first.
+        runs: name of a method -> the run that shows it; what all share is shown by the first,
+            which the page is about.
     """
     curves = {name: curves_of(run) for name, run in list(runs.items())[:MOST]}
     lines: dict[str, dict[str, pl.DataFrame]] = {"pretraining": {}, "source": {}, "target": {}}
@@ -34,7 +35,8 @@ def curve_section(runs: Mapping[str, Path], title: str) -> Section:
     names = dict.fromkeys(name for own in lines.values() for name in own)
     if not names:
         return Section("curves", title, [NO_CURVES])
-    series = legend([name for name in names if name not in ("pretrain", "source")])
+    about = next(iter(runs))
+    series = legend([name for name in names if name not in ("pretrain", "source")], about)
     series |= {name: Series(name, NEUTRAL, "o") for name in ("pretrain", "source")}
     panels = [
         panel(f"{where}: {metric}", draw_curves(drawn, series))

@@ -95,6 +95,15 @@ def test_a_wide_table_scrolls_in_its_own_box(
     ), "the names of the rows are scrolled away"
 
 
+def test_a_wide_window_shows_every_link_of_the_navigation(
+    chromium: Any, pages: dict[str, Path]
+) -> None:
+    chromium.open(pages["many"], 1280)
+    assert chromium.value(
+        "(list => list.scrollWidth <= list.clientWidth)(document.querySelector('nav ul'))"
+    )
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_text_is_tiny(chromium: Any, pages: dict[str, Path], width: int) -> None:
     chromium.open(pages["one"], width)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crossrec.evaluation.summary import CEILING
 from crossrec.reporting.blocks import Cell, Figure, Report, Rows, Section, Series, Table
-from crossrec.reporting.figures import panel
+from crossrec.reporting.figures import legend, panel
 from crossrec.reporting.html import html
 from crossrec.reporting.latex import escaped, latex, latex_table
 from crossrec.reporting.markdown import markdown
@@ -177,3 +177,10 @@ def test_a_panel_is_safe_to_put_into_a_page():
     assert svg.endswith("</svg>")
     assert "<script" not in svg
     assert "<style" not in svg
+
+
+def test_what_a_page_is_about_looks_the_same_in_every_drawing():
+    ours, theirs = legend(["popularity", "cmf", "l2_sp"], "l2_sp"), legend(["l2_sp"], "l2_sp")
+    assert ours["l2_sp"] == theirs["l2_sp"]
+    assert ours["l2_sp"].color == legend(["transferred"])["transferred"].color
+    assert len({style.color for style in ours.values()}) == 3
