@@ -42,7 +42,12 @@ def quoted(page: Path) -> Iterator[str]:
             yield from (word for word in words if OVERRIDE.fullmatch(word))
 
 
-EVERY = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
+EVERY = [
+    (page, line)  # a line that stands on several pages is looked at once
+    for line, page in {
+        line: page.relative_to(ROOT).as_posix() for page in PAGES for line in commands(page)
+    }.items()
+]
 
 
 def composes(overrides: list[str], found: list[str]) -> None:
