@@ -32,6 +32,7 @@ from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
 from crossrec.training.pretraining_tasks import end_of, kind_of
 from crossrec.training.text_histories import TEXT, TextHistories
+from crossrec.training.text_vectors import Pooling
 
 log = logging.getLogger(__name__)
 MODULES = (
@@ -73,6 +74,7 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         "text_fields": s.data["text_fields"],
         "model": weights_digest(base.folder),
         "pooling": base.pooling,
+        "layers": s.encoder["layers"],
         "prefix": prefix,
         "pretraining": {k: v for k, v in s.pretraining.items() if k not in NO_INPUTS},
         "corpus": tokens and tokens.name,
@@ -92,7 +94,7 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
             folder,
             trainer,
             options,
-            base.pooling,
+            Pooling(base.pooling, tuple(s.encoder["layers"])),
             prefix,
             s.seed,
             checkpoint,

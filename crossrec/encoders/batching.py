@@ -83,3 +83,13 @@ def pool(hidden: Tensor, attention: Tensor, pooling: str) -> Tensor:
     last = attention.sum(dim=1) - 1
     position = last if pooling == "last" else torch.zeros_like(last)
     return hidden[torch.arange(len(hidden), device=hidden.device), position]
+
+
+def mean_of_layers(states: Sequence[Tensor], layers: Sequence[int]) -> Tensor:
+    """(texts, length, d) float32 mean of some of the hidden states: 0 the embeddings, -1 the last.
+
+    Args:
+        states: (texts, length, d) of the embeddings and of each layer.
+        layers: places in it.
+    """
+    return torch.stack([states[layer].float() for layer in layers]).mean(dim=0)

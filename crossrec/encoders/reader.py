@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize as unit_length
 from transformers import AutoConfig
 
-from crossrec.encoders.batching import equal_lengths, pool
+from crossrec.encoders.batching import equal_lengths, mean_of_layers, pool
 from crossrec.encoders.language_model import open_body
 from crossrec.encoders.linear import can_pack, speed_up
 from crossrec.encoders.sentence_folder import head_of, width_after
@@ -58,12 +58,7 @@ class Reader:
         self.reading, self.device = reading, torch.device(device)
         dtype = torch.float32 if reading.dtype == "int8" else getattr(torch, reading.dtype)
         self.body = open_body(reading.folder, dtype, device)
-        n_layers = self.body.config.num_hidden_layers
-        if not all(-n_layers - 1 <= layer <= n_layers for layer in reading.layers):
-            raise UserError(
-                f"encoder.layers={list(reading.layers)}: {reading.folder} has {n_layers} layers, "
-                f"of which 0 (the embeddings) to {n_layers} (or -1, the last) can be named"
-            )
+        check_layers(reading.layers, self.body.config.num_hidden_layers, reading.folder)
         on_processor = self.device.type == "cpu" and dtype == torch.float32
         if on_processor and (reading.dtype == "int8" or can_pack()):
             speed_up(self.body, reading.dtype)
@@ -82,8 +77,7 @@ class Reader:
             hidden = self.body(input_ids=ids).last_hidden_state.float()
         else:
             states = self.body(input_ids=ids, output_hidden_states=True).hidden_states
-            chosen = [states[layer].float() for layer in self.reading.layers]
-            hidden = torch.stack(chosen).mean(dim=0)
+            hidden = mean_of_layers(states, self.reading.layers)
         pooled = pool(hidden, torch.ones_like(ids), self.reading.pooling)[: len(tokens)]
         few = pooled[:1].expand(_FEWEST_ROWS, -1)
         pooled = self.head(torch.cat([pooled, few]))[: len(tokens)]
@@ -101,6 +95,19 @@ class Reader:
             before = rows, vectors
         if before is not None:
             yield before[0], before[1].cpu().numpy()
+
+
+def check_layers(layers: Sequence[int], n_layers: int, folder: Path) -> None:
+    """Refuse layers that a network of `n_layers` layers does not have.
+
+    Raises:
+        UserError: names those that there are.
+    """
+    if not all(-n_layers - 1 <= layer <= n_layers for layer in layers):
+        raise UserError(
+            f"encoder.layers={list(layers)}: {folder} has {n_layers} layers, of which 0 (the "
+            f"embeddings) to {n_layers} (or -1, the last) can be named"
+        )
 
 
 def width_of(folder: Path) -> int:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from crossrec.errors import UserError
-from crossrec.training.text_vectors import TextBatch, bucketed, text_vectors
+from crossrec.training.text_vectors import Pooling, TextBatch, bucketed, text_vectors
 
 
 def info_nce(logits: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class SimCSE(nn.Module):
         n_batches: int,
         batch_tokens: int,
         temperature: float,
-        pooling: str,
+        pooling: Pooling,
         seed: int,
     ) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class SimCSE(nn.Module):
 
 
 @torch.no_grad()
-def check_dropout(network: PreTrainedModel, batch: TextBatch, pooling: str) -> None:
+def check_dropout(network: PreTrainedModel, batch: TextBatch, pooling: Pooling) -> None:
     """Refuse a network that reads a text the same way twice.
 
     Raises:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from crossrec.errors import UserError
 from crossrec.training.contrast import cosines, info_nce
 from crossrec.training.text_histories import Codes, TextHistories
-from crossrec.training.text_vectors import TextBatch, bucketed, text_vectors
+from crossrec.training.text_vectors import Pooling, TextBatch, bucketed, text_vectors
 
 
 class WindowBatch(NamedTuple):
@@ -63,7 +63,7 @@ class Cooccurrence(nn.Module):
         batch_tokens: int,
         window: int,
         temperature: float,
-        pooling: str,
+        pooling: Pooling,
         seed: int,
     ) -> None:
         super().__init__()

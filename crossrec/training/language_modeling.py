@@ -11,10 +11,11 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
-from crossrec.encoders.encode import pool
+from crossrec.encoders.batching import mean_of_layers, pool
 from crossrec.encoders.token_batches import Batch
 from crossrec.encoders.token_targets import NO_TARGET
 from crossrec.errors import UserError
+from crossrec.training.text_vectors import Pooling
 
 
 class LanguageModeling(nn.Module):
@@ -33,7 +34,7 @@ class LanguageModeling(nn.Module):
         batches: to learn from.
         held_out: batches that measure perplexity, never trained on.
         masked: whether targets stand in for masked tokens, or follow (causal).
-        pooling: "mean", "cls" or "last", how texts' vectors are made.
+        pooling: how texts' vectors are made.
         meaning_weight: of the second term, >= 0.
         head_batches: how many batches come first in which only the head learns, and nothing moves.
     """
@@ -46,7 +47,7 @@ class LanguageModeling(nn.Module):
         batches: Dataset[Batch],
         held_out: Sequence[Batch],
         masked: bool,
-        pooling: str,
+        pooling: Pooling,
         meaning_weight: float,
         head_batches: int,
     ) -> None:
@@ -63,14 +64,15 @@ class LanguageModeling(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of batch `number`, and what to log."""
         wanted = batch.targets != NO_TARGET
-        logits, hidden = predictions(network, batch)
+        logits, states = predictions(network, batch)
         loss = cross_entropy(logits, batch.targets[wanted])
         if self.origin is None or number < self.head_batches:
             return loss, {"loss": loss.detach()}
         whole = torch.where(wanted, batch.targets, batch.ids) if self.masked else batch.ids
         with torch.no_grad():
-            before = self.origin(**_inputs(batch._replace(ids=whole))).last_hidden_state
-        old, new = (pooled(states.float(), batch, self.pooling) for states in (before, hidden))
+            inputs = _inputs(batch._replace(ids=whole))
+            before = self.origin(**inputs, output_hidden_states=True).hidden_states
+        old, new = (pooled(of_model, batch, self.pooling) for of_model in (before, states))
         drift = 1.0 - cosine_similarity(new, old).mean()
         logged = {"loss": loss.detach(), "drift": drift.detach()}
         return loss + self.meaning_weight * drift, logged
@@ -98,9 +100,9 @@ class LanguageModeling(nn.Module):
         return {"perplexity": math.exp(loss / count), "accuracy": hits / count}
 
 
-def predictions(network: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Logits (n, vocabulary) at the n positions with a target, and the last layer's hidden
-    states (rows, length, d)."""
+def predictions(network: PreTrainedModel, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Logits (n, vocabulary) at the n positions with a target, and the hidden states (rows,
+    length, d) of the embeddings and of each layer."""
     wanted = batch.targets != NO_TARGET
     projection = network.get_output_embeddings()
     hook = projection.register_forward_pre_hook(lambda _, inputs: (inputs[0][wanted],))
@@ -108,17 +110,18 @@ def predictions(network: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]
         output = network(**_inputs(batch), output_hidden_states=True, use_cache=False)
     finally:
         hook.remove()
-    return output.logits.float(), output.hidden_states[-1].float()
+    return output.logits.float(), output.hidden_states
 
 
-def pooled(hidden: Tensor, batch: Batch, pooling: str) -> Tensor:
-    """(texts, d) vectors of a batch's texts from hidden states (rows, length, d)."""
+def pooled(states: Sequence[Tensor], batch: Batch, pooling: Pooling) -> Tensor:
+    """(texts, d) vectors of a batch's texts from the hidden states, (rows, length, d) each."""
+    hidden = mean_of_layers(states, pooling.layers)
     if batch.lengths is None:
-        return pool(hidden, batch.attention, pooling)
+        return pool(hidden, batch.attention, pooling.kind)
     texts = torch.split(hidden.flatten(0, 1), batch.lengths.tolist())
     padded = pad_sequence(list(texts), batch_first=True)
     places = torch.arange(padded.shape[1], device=hidden.device)
-    return pool(padded, (places < batch.lengths[:, None]).long(), pooling)
+    return pool(padded, (places < batch.lengths[:, None]).long(), pooling.kind)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crossrec.encoders.token_file import TokenFile
 from crossrec.encoders.token_targets import Span
 from crossrec.training.text_histories import TextHistories
+from crossrec.training.text_vectors import Pooling
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Reader:
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     kind: str
-    pooling: str
+    pooling: Pooling
     said: Callable[[Sequence[str]], list[str]]
     n_batches: int
     head_batches: int

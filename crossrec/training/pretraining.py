@@ -14,6 +14,7 @@ from crossrec.encoders.language_folder import save_language_model
 from crossrec.encoders.language_head import freeze_lower_layers, open_with_head
 from crossrec.encoders.language_model import open_tokenizer
 from crossrec.encoders.low_rank import add_low_rank, merge_low_rank
+from crossrec.encoders.reader import check_layers
 from crossrec.encoders.sentence_folder import said
 from crossrec.encoders.token_file import tokens_of
 from crossrec.training.checkpoint import read_checkpoint
@@ -24,6 +25,7 @@ from crossrec.training.pretraining_tasks import contrast_task, kind_of, language
 from crossrec.training.retrieval import Retrieval
 from crossrec.training.schedule import Schedule
 from crossrec.training.task import Task
+from crossrec.training.text_vectors import MEAN, Pooling
 
 
 def pretrain(
@@ -32,7 +34,7 @@ def pretrain(
     output_folder: Path,
     trainer: lightning.Trainer,
     options: PretrainingOptions,
-    pooling: str = "mean",
+    pooling: Pooling = MEAN,
     prefix: str = "",
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -48,7 +50,7 @@ def pretrain(
         output_folder: the Hugging Face folder to write; sentence-transformers' files come along.
         trainer: of one process; its max_steps bounds the work.
         options: of the training.
-        pooling: how texts' vectors are made, see `pool`.
+        pooling: how texts' vectors are made.
         prefix: stands before every text whose vector is made; language is modeled without it, for
             words that are always the same are no task.
         seed: of held-out texts, order, masks, dropout, a fresh head and low-rank differences.
@@ -108,7 +110,7 @@ def _module(
     output_folder: Path,
     trainer: lightning.Trainer,
     options: PretrainingOptions,
-    pooling: str,
+    pooling: Pooling,
     prefix: str,
     seed: int,
     checkpoint: Path | None,
@@ -118,6 +120,7 @@ def _module(
     kind = kind_of(o, model_folder)
     tokenizer = open_tokenizer(model_folder)
     network, fresh_head = open_with_head(model_folder, kind, seed)
+    check_layers(pooling.layers, network.config.num_hidden_layers, model_folder)
     models_language = not o.contrasts or o.language_weight > 0
     steps = trainer.max_steps
     head_steps = round(o.head_share * steps) if fresh_head and models_language else 0

@@ -11,7 +11,7 @@ from crossrec.evaluation.metrics import METRICS
 from crossrec.evaluation.ranking import Queries, factorized, rank
 from crossrec.evaluation.significance import mean_interval
 from crossrec.training.text_histories import Codes, TextHistories
-from crossrec.training.text_vectors import measured_vectors
+from crossrec.training.text_vectors import Pooling, measured_vectors
 
 K = 10
 DIRECTIONS = {
@@ -53,7 +53,7 @@ class Retrieval:
         histories: TextHistories,
         held_out: TextHistories,
         tokens: Sequence[Sequence[int]],
-        pooling: str,
+        pooling: Pooling,
         most: int | None,
         seed: int,
     ) -> None:

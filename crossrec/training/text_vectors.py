@@ -6,9 +6,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from crossrec.encoders.encode import length_buckets, pad, pool
+from crossrec.encoders.batching import length_buckets, mean_of_layers, pad, pool
 
 PART_TOKENS = 2048  # of texts that are only measured
+
+
+class Pooling(NamedTuple):
+    """How the states of a text's tokens become its vector, as in `encode`.
+
+    Attributes:
+        kind: see `pool`.
+        layers: hidden layers whose mean is pooled: 0 the embeddings, -1 the last.
+    """
+
+    kind: str = "mean"
+    layers: tuple[int, ...] = (-1,)
+
+
+MEAN = Pooling()
 
 
 class TextBatch(NamedTuple):
@@ -35,17 +50,20 @@ def bucketed(tokens: Sequence[Sequence[int]], part_tokens: int) -> TextBatch:
     return TextBatch([pad([tokens[row] for row in bucket]) for bucket in buckets], rows.argsort())
 
 
-def text_vectors(body: nn.Module, batch: TextBatch, pooling: str) -> Tensor:
+def text_vectors(body: nn.Module, batch: TextBatch, pooling: Pooling) -> Tensor:
     """(n, d) float32 vectors of length 1 of the batch's texts, in the order that they came in."""
     pooled = []
     for ids, attention in batch.parts:
-        read = body(input_ids=ids, attention_mask=attention, use_cache=False)
-        pooled.append(pool(read.last_hidden_state.float(), attention, pooling))
+        read = body(
+            input_ids=ids, attention_mask=attention, use_cache=False, output_hidden_states=True
+        )
+        hidden = mean_of_layers(read.hidden_states, pooling.layers)
+        pooled.append(pool(hidden, attention, pooling.kind))
     return nn.functional.normalize(torch.cat(pooled)[batch.order], dim=1)
 
 
 @torch.no_grad()
-def measured_vectors(body: nn.Module, tokens: Sequence[Sequence[int]], pooling: str) -> Tensor:
+def measured_vectors(body: nn.Module, tokens: Sequence[Sequence[int]], pooling: Pooling) -> Tensor:
     """The same of many texts, on the processor, without a trace in the network."""
     device = next(body.parameters()).device
     parts, order = bucketed(tokens, PART_TOKENS)

@@ -19,6 +19,7 @@ from transformers import (
 from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
+from crossrec.training.text_vectors import MEAN, Pooling
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COLOR = {"knife": "red", "lamp": "green", "pan": "blue", "chair": "gray"}  # what there is to learn
@@ -109,6 +110,7 @@ def learn() -> Callable[..., dict[str, Any]]:
         output: Path,
         max_steps: int,
         seed: int = 0,
+        pooling: Pooling = MEAN,
         prefix: str = "",
         checkpoint: Path | None = None,
         trainer: dict[str, Any] | None = None,
@@ -131,6 +133,7 @@ def learn() -> Callable[..., dict[str, Any]]:
             output,
             made,
             PretrainingOptions(**options),
+            pooling=pooling,
             prefix=prefix,
             seed=seed,
             checkpoint=checkpoint,

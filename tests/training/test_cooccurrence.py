@@ -20,7 +20,7 @@ from crossrec.training.contrast import info_nce
 from crossrec.training.cooccurrence import Cooccurrence, WindowBatches, plan_windows, window_around
 from crossrec.training.material import Material
 from crossrec.training.text_histories import TextHistories
-from crossrec.training.text_vectors import text_vectors
+from crossrec.training.text_vectors import MEAN, Pooling, text_vectors
 
 Learn = Callable[..., dict[str, Any]]
 
@@ -131,11 +131,11 @@ def test_the_loss_of_a_batch_corrects_for_frequency(bert: Path) -> None:
     """Person one had a and b; c, which both others had, is the only negative of either."""
     histories = histories_of([[(0, 0), (1, 0)], [(2, 0), (3, 0)], [(2, 0), (3, 1)]], list("abcd"))
     tokens = [[2, 7, 3], [2, 8, 3], [2, 9, 3], [2, 10, 3]]
-    task = Cooccurrence(histories, tokens, 1, 99, 6, 0.5, "mean", seed=0)
+    task = Cooccurrence(histories, tokens, 1, 99, 6, 0.5, MEAN, seed=0)
     batch = WindowBatches(histories, tokens, [[np.array([0, 1]), np.array([2])]], 99)[0]
     body = open_body(bert)
     loss, _ = task.loss(body, batch, 0)
-    vectors = text_vectors(body, batch.texts, "mean").detach().double()
+    vectors = text_vectors(body, batch.texts, MEAN).detach().double()
     logits = vectors @ vectors.T / 0.5 - torch.tensor([1 / 3, 1 / 3, 2 / 3]).log()
     by_hand = [torch.log1p((logits[i, 2] - logits[i, 1 - i]).exp()) for i in (0, 1)]
     assert loss.item() == pytest.approx(sum(map(float, by_hand)) / 2, rel=1e-5)
@@ -204,6 +204,28 @@ def test_the_prefix_stands_before_texts_whose_vectors_are_made(
         assert said["retrieval_after"] == written["retrieval_after"]
         assert said_map.weight.equal(written_map.weight)
         assert not said_map.weight.equal(plain_map.weight)
+
+
+def test_the_layers_that_are_read_are_those_that_learn(
+    learn: Learn, bert: Path, of_numbers: TextHistories, tmp_path: Path
+) -> None:
+    material = Material(of_numbers.texts, histories=of_numbers)
+
+    def moved(name: str, *layers: int) -> list[bool]:
+        options = {"objective": "cooccurrence", "batch_tokens": 200}
+        learn(material, bert, tmp_path / name, 2, pooling=Pooling("mean", layers), **options)
+        before, after = (AutoModel.from_pretrained(path) for path in (bert, tmp_path / name))
+        parts = [*before.encoder.layer], [*after.encoder.layer]
+        return [
+            not old.output.dense.weight.equal(new.output.dense.weight)
+            for old, new in zip(*parts, strict=True)
+        ]
+
+    assert moved("first", 0) == [False, False]
+    assert moved("middle", 0, 1) == [True, False]
+    assert moved("last", 1, -1) == [True, True]
+    with pytest.raises(UserError, match=r"encoder.layers=\[3\]: .* has 2 layers"):
+        moved("none", 3)
 
 
 def test_language_can_be_modeled_beside(

@@ -16,8 +16,10 @@ from crossrec.encoders.token_batches import Batch, PackedBatches, plan_rows
 from crossrec.encoders.token_targets import NO_TARGET, NextToken
 from crossrec.errors import UserError
 from crossrec.training.language_modeling import check_packing, pooled, predictions
+from crossrec.training.text_vectors import MEAN, Pooling
 
 Learn = Callable[..., dict[str, Any]]
+FIRST_LAYER = Pooling("mean", (0, 1))
 
 
 @given(
@@ -75,15 +77,18 @@ def test_a_text_reads_as_it_does_alone(bert: Path, gpt: Path, kind: str) -> None
     batch = packed(tokens, kind == "causal")[0]
     check_packing(network, batch)
     with torch.no_grad():
-        _, hidden = predictions(network, batch)
-        together = pooled(hidden, batch, "mean")
+        _, states = predictions(network, batch)
+        together = {pooling: pooled(states, batch, pooling) for pooling in (MEAN, FIRST_LAYER)}
         for row, piece in enumerate((tokens[0], tokens[1][:2], tokens[1][2:], tokens[2])):
             ids = torch.tensor([piece])
             alone = Batch(ids, torch.ones_like(ids), ids, None, None)
-            vector = pooled(predictions(network, alone)[1], alone, "mean")
-            torch.testing.assert_close(together[row], vector[0], rtol=1e-4, atol=1e-5)
-            for pooling in ("cls", "last"):
-                pooled(hidden, batch, pooling)
+            of_text = predictions(network, alone)[1]
+            for pooling, vectors in together.items():
+                vector = pooled(of_text, alone, pooling)[0]
+                torch.testing.assert_close(vectors[row], vector, rtol=1e-4, atol=1e-5)
+        assert not together[MEAN].allclose(together[FIRST_LAYER])
+        for kind in ("cls", "last"):
+            assert pooled(states, batch, Pooling(kind)).shape == together[MEAN].shape
 
 
 def test_a_network_whose_texts_see_each_other_is_refused(bert: Path) -> None:

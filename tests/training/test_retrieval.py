@@ -10,6 +10,7 @@ from crossrec.encoders.language_model import open_body
 from crossrec.training import retrieval
 from crossrec.training.retrieval import Retrieval
 from crossrec.training.text_histories import TextHistories
+from crossrec.training.text_vectors import MEAN
 
 
 def histories(users: list[list[tuple[int, int]]]) -> TextHistories:
@@ -36,7 +37,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, asked: Retrieval) -> retrieval.Mea
 def test_the_measures_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside 0 the user had 1: 2 is nearer, so that it has rank 2; beside 1 they had 0, again
     behind 2. From the source, 4 is the nearer one of two to 1, and behind 5 to 0."""
-    asked = Retrieval(EVERYBODY, ASKED, [[n] for n in range(6)], "mean", None, seed=0)
+    asked = Retrieval(EVERYBODY, ASKED, [[n] for n in range(6)], MEAN, None, seed=0)
     found = measured(monkeypatch, asked)
     second = 1 / np.log2(3)
     assert found["source"]["ndcg@10"] == pytest.approx(second)
@@ -54,26 +55,26 @@ def test_the_measures_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_catalog_can_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user had stays; of the rest as many as there is room for, by the seed."""
     tokens = [[n] for n in range(6)]
-    cut = Retrieval(EVERYBODY, ASKED, tokens, "mean", 4, seed=1)
-    again = Retrieval(EVERYBODY, ASKED, tokens, "mean", 4, seed=1)
+    cut = Retrieval(EVERYBODY, ASKED, tokens, MEAN, 4, seed=1)
+    again = Retrieval(EVERYBODY, ASKED, tokens, MEAN, 4, seed=1)
     assert cut.tokens == again.tokens
     assert {0, 1, 4} < {ids[0] for ids in cut.tokens}
     assert len(cut.tokens) == 4
-    assert len(Retrieval(EVERYBODY, ASKED, tokens, "mean", 1, seed=1).tokens) == 3
+    assert len(Retrieval(EVERYBODY, ASKED, tokens, MEAN, 1, seed=1).tokens) == 3
     assert sum(map(len, cut.candidates.values())) == 4
     assert measured(monkeypatch, cut)["source"]["candidates"] in (2, 3)
 
 
 def test_nobody_to_ask(bert: Path) -> None:
     nobody = histories([[(0, 0)]]).some(np.array([], dtype=np.int64))
-    asked = Retrieval(EVERYBODY, nobody, [[5]] * 6, "mean", None, seed=0)
+    asked = Retrieval(EVERYBODY, nobody, [[5]] * 6, MEAN, None, seed=0)
     assert asked.measure(open_body(bert)) == {}
 
 
 def test_a_network_that_has_learned_nothing_is_left_as_it_was(bert: Path) -> None:
     body = open_body(bert)
     before = {name: value.clone() for name, value in body.state_dict().items()}
-    asked = Retrieval(EVERYBODY, ASKED, [[2, 5 + n, 3] for n in range(6)], "mean", None, seed=0)
+    asked = Retrieval(EVERYBODY, ASKED, [[2, 5 + n, 3] for n in range(6)], MEAN, None, seed=0)
     assert asked.measure(body) == asked.measure(body)
     assert all(value.equal(before[name]) for name, value in body.state_dict().items())
     assert all(parameter.grad is None for parameter in body.parameters())
