@@ -4,6 +4,8 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from crossrec.data.storage import DOMAINS, in_train, read_items, read_reviews
 from crossrec.encoders.content import Content, join, read_content, write_content
 from crossrec.encoders.language_model import LanguageModel, weights_digest
@@ -53,6 +55,8 @@ def encode_texts(
     def make(folder: Path) -> None:
         items = [read_items(data, name) for name in DOMAINS]
         learned = [in_train(data, name) for name in DOMAINS]
+        if s.weights_alone:  # of the source's catalog, which is public, whoever had what of it
+            learned = [np.ones_like(learned[0]), np.zeros_like(learned[1])]
         fields = s.data["text_fields"]
         texts = [
             compose(table, fields, reviews=read_reviews(data, name))
@@ -76,6 +80,7 @@ def encode_texts(
         "text_fields": s.data["text_fields"],
         "model": weights_digest(language_model.folder),
         "pooling": language_model.pooling,
+        "weights_alone": s.weights_alone,
         **options,
         # What auto comes to is a matter of the machine, and of the model, which is named above.
         "fastest": fastest_dtype(device_of(s)) if options["dtype"] == "auto" else None,

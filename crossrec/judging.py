@@ -38,9 +38,15 @@ def trained(name: str, ranker: Ranker, predicts_ratings: bool, scale: Scale | No
 
 
 def carried(
-    name: str, ranker: Ranker, source: Ranker, predicts_ratings: bool, scale: Scale | None
+    name: str, ranker: Ranker, source: Ranker | None, predicts_ratings: bool, scale: Scale | None
 ) -> Contestant:
-    """A model that competes in the target on the strength of the source alone."""
+    """A model that competes in the target on the strength of the source alone.
+
+    Args:
+        source: ranks the source, whose users say what its scores mean as ratings; None: nobody.
+    """
+    if source is None:
+        return Contestant(name, ranker, None)
     return Contestant(name, ranker, _ratings(source, predicts_ratings, scale))
 
 

@@ -21,7 +21,13 @@ from crossrec.scoring import Single, of_model, of_pair_model
 from crossrec.settings import Part, Settings
 from crossrec.staging import Staging
 from crossrec.trainers import device_of, started, trainer_of
-from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
+from crossrec.training.fitting import (
+    build_model,
+    fit_private,
+    fit_source,
+    fit_target,
+    zero_shot,
+)
 from crossrec.training.importance import fisher
 from crossrec.training.pair_training import build_pair, fit_pair
 from crossrec.training.resuming import Progress
@@ -76,13 +82,20 @@ class Learning:
         def make(folder: Path, progress: Progress) -> None:
             s = self.settings
             model = self._model(self.pair.source)
-            trainer = trainer_of(s, "source")
-            account = fit_source(
-                model, self.pair.source, s.objective.make(), trainer, s.training, s.seed, progress
-            )
+            trainer, objective = trainer_of(s, "source"), s.objective.make()
+            if s.is_private:
+                decay = s.training["weight_decay"]
+                account = fit_private(
+                    model, self.pair.source, objective, trainer, s.privacy, decay, s.seed
+                )
+            else:
+                account = fit_source(
+                    model, self.pair.source, objective, trainer, s.training, s.seed, progress
+                )
             save_weights(folder, model, account)
 
-        return self._stage("source", [self.settings.model], {}, make)
+        reads = {"privacy": self.settings.privacy} if self.settings.is_private else {}
+        return self._stage("source", [self.settings.model], reads, make)
 
     def train(self, name: str, method: Part, source: Path | None) -> Path:
         """A model of the target, with a transfer method.
@@ -97,6 +110,7 @@ class Learning:
             reads["model"] = None
         elif source is not None:
             reads["source"] = {"artifact": source.name}
+            reads["weights_alone"] = self.settings.weights_alone
 
         def make(folder: Path, progress: Progress) -> None:
             if brings_network:
@@ -175,9 +189,10 @@ class Learning:
 
     def load_zero_shot(self, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
         """A model of the target made of the source's weights alone."""
-        model = self._model(self.pair.target)
-        zero_shot(model, self.pair, weights)
-        return self.pair.target, model.to(device_of(self.settings))
+        domain = self._target(reads_source=True)
+        model = self._model(domain)
+        zero_shot(model, self.pair, domain, weights)
+        return domain, model.to(device_of(self.settings))
 
     def _load(self, domain: Domain, weights: dict[str, Tensor]) -> tuple[Domain, Model]:
         model = self._model(domain)
@@ -185,7 +200,9 @@ class Learning:
         return domain, model.to(device_of(self.settings))
 
     def _target(self, reads_source: bool) -> Domain:
-        return self.pair.target if reads_source else self.pair.target_only
+        if reads_source and not self.settings.weights_alone:
+            return self.pair.target
+        return self.pair.target_only
 
     def _model(self, domain: Domain) -> Recommender:
         content: Tensor | LearnedContent | None

@@ -48,6 +48,7 @@ def complete_record(
     artifacts: dict[str, str],
     validation: dict[str, dict[str, float]],
     costs: Mapping[str, Any],
+    privacy: Mapping[str, Any] | None,
 ) -> None:
     """Add to record.json what a finished run was measured on and made of.
 
@@ -57,11 +58,14 @@ def complete_record(
         artifacts: stage -> name of its artifact, weights among them.
         validation: row of the table -> metric -> what it reached in validation.
         costs: stage -> what it cost (see `staging.Staging.costs`).
+        privacy: the budget that privacy=dp spent; None without it.
     """
     file = folder / "record.json"
     record = json.loads(file.read_text())
     record |= {"data_fingerprint": fingerprint, "artifacts": artifacts, "validation": validation}
     record["costs"] = costs
+    if privacy is not None:
+        record["privacy"] = privacy
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -86,8 +86,8 @@ class Settings(DataSettings):
             carries nothing.
         candidates: the transfer methods that a guard mixes, by name; empty where there is none.
         content: what is known of items: fusion, and the settings of each modality, by its name.
-        encoder, pretraining, end_to_end, training, evaluation, recommend, reranking: arguments of
-            their stages.
+        encoder, pretraining, end_to_end, training, privacy, evaluation, recommend, reranking:
+            arguments of their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
         callbacks: makes more Lightning callbacks of a training stage, likewise.
     """
@@ -103,11 +103,22 @@ class Settings(DataSettings):
     pretraining: dict[str, Any]
     end_to_end: dict[str, Any]
     training: dict[str, Any]
+    privacy: dict[str, Any]
     evaluation: dict[str, Any]
     recommend: dict[str, Any]
     reranking: dict[str, Any]
     logger: Callable[[str], Any]
     callbacks: Callable[[str], list[Any]]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the source is learned with differential privacy."""
+        return self.privacy["epsilon"] is not None
+
+    @property
+    def weights_alone(self) -> bool:
+        """Whether nothing of the source but its weights may reach the target: no event of it."""
+        return self.is_private
 
     def caption(self, account: dict[str, Any]) -> str:
         """What a run was measured on and how, for under the table.
@@ -121,8 +132,15 @@ class Settings(DataSettings):
         return (
             f"{self.data_caption(account)}; cold: at most {self.protocol['cold_at_most']} target "
             f"interactions in train; {ranking}{of_all}, ties against the model; "
-            f"seed {self.seed}."
+            f"{self._crossing}seed {self.seed}."
         )
+
+    @property
+    def _crossing(self) -> str:
+        if not self.is_private:
+            return ""
+        epsilon = self.privacy["epsilon"]
+        return f"W_source by DP-SGD, epsilon <= {epsilon:g} a user, and no event of the source; "
 
 
 def in_one_process(trainer: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crossrec.baselines import METRIC, Tuned, baselines, tune_baselines
 from crossrec.collecting import collect
@@ -20,7 +21,7 @@ from crossrec.evaluation.summary import SINGLE_DOMAIN
 from crossrec.exhibits import write_exhibits
 from crossrec.guarding import guard, guarded
 from crossrec.judging import carried, judge, oracle, trained
-from crossrec.learning import Learning, validation_of
+from crossrec.learning import Learning, account_of, validation_of
 from crossrec.pretraining import pretrain_encoder
 from crossrec.reason_writing import ReasonWriter
 from crossrec.reasons import Explainer
@@ -118,7 +119,8 @@ def main_job(settings: Settings) -> "Outcome":
     validation = {name: {METRIC: chosen[METRIC]} for name, chosen in tuned.items()}
     trained_rows = {"scratch": made.scratch, **artifacts}
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
-    return Outcome(results, caption, validation, data, staging.used, staging.costs)
+    spent = account_of(source).get("privacy") if source else None
+    return Outcome(results, caption, validation, data, staging.used, staging.costs, spent)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Outcome:
         data: folder of the prepared pair.
         artifacts: stage -> name of the artifact that it made or reused.
         costs: stage -> seconds, memory and size (see `Staging.costs`).
+        privacy: what the source's training spent of its users' privacy; None if it was not private.
     """
 
     results: Results | None
@@ -141,6 +144,7 @@ class Outcome:
     data: Path
     artifacts: dict[str, str]
     costs: dict[str, Cost]
+    privacy: dict[str, Any] | None
 
 
 def methods_for(settings: Settings, pair: DomainPair) -> dict[str, Part]:
@@ -193,7 +197,8 @@ class Contest:
         self._add("scratch", self.learning.open(s.scratch, scratch))
         if source is not None:
             zero_shot = self.learning.open_zero_shot(source)
-            of_source = self.learning.open_source(source)
+            # What maps scores to ratings is fitted on the source's users: it stays with them, too.
+            of_source = None if s.weights_alone else self.learning.open_source(source)
             self.contestants.append(
                 carried("zero-shot", zero_shot, of_source, self.rates, s.rating_scale)
             )

@@ -124,6 +124,7 @@ def run(
             outcome.artifacts,
             outcome.validation,
             outcome.costs,
+            outcome.privacy,
         )
         plots = []
         if outcome.results is not None:

@@ -97,6 +97,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         check_evaluation,
         check_fusion,
         check_model,
+        check_private,
         check_start,
         check_text,
         check_trainer,
@@ -121,6 +122,8 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         fusion = settings.content["fusion"]
         check_start(settings.model, methods, [2] * len(modalities), fusion)
     check_trainer(settings.trainer)
+    if settings.is_private:
+        check_private(settings)
     return settings
 
 
@@ -169,6 +172,7 @@ def _assembled(cfg: DictConfig, folder: Path) -> Settings:
         pretraining=plain(cfg.pretraining),
         end_to_end=plain(cfg.end_to_end),
         training=plain(cfg.training),
+        privacy=plain(cfg.privacy),
         evaluation=plain(cfg.evaluation),
         recommend=plain(cfg.recommend),
         reranking=plain(cfg.reranking),

@@ -14,8 +14,13 @@ from crossrec.evaluation.evaluate import BEYOND
 from crossrec.evaluation.metrics import METRICS
 from crossrec.models.content import FixedContent
 from crossrec.models.fusion import fuse
-from crossrec.settings import Part
+from crossrec.models.interface import Recommender
+from crossrec.settings import Part, Settings
+from crossrec.training.objectives import Softmax
 from crossrec.transfer.anchor import lay_over
+from crossrec.transfer.content.coral import CORAL
+from crossrec.transfer.content.dann import DANN
+from crossrec.transfer.content.mmd import MMD
 from crossrec.transfer.content.sequence_encoder import content_of
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.pair_model import PairModel
@@ -193,3 +198,77 @@ def check_trainer(trainer: Part) -> None:
         trainer.make(logger=False)
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def check_private(settings: Settings) -> None:
+    """Refuse to promise privacy where something of the source's users would go around DP-SGD.
+
+    Raises:
+        UserError: names the setting, why, and what to choose.
+    """
+    check_weights_alone(settings, "privacy=dp")
+    made = settings.model.make(n_users=1, n_items=1, n_context=0, content=torch.zeros(1, 4))
+    name = type(made).__name__
+    if type(made).observe is not Recommender.observe:
+        raise UserError(
+            f"privacy=dp cannot train {name}, which computes with the interactions themselves: "
+            "use model=two_tower or model=mf"
+        )
+    if not made.factorized:
+        raise UserError(
+            f"privacy=dp needs a score that is an inner product, which that of {name} is not: "
+            "use model=two_tower or model=mf"
+        )
+    if not isinstance(settings.objective.make(), Softmax):
+        raise UserError(
+            f"privacy=dp trains with objective=softmax alone: "
+            f"{settings.objective.config['_target_'].rpartition('.')[2]} draws or centers by what "
+            "users did, without noise"
+        )
+    if settings.trainer.config["devices"] not in (1, "1"):
+        raise UserError("privacy=dp trains in one process: set trainer.devices=1")
+
+
+def check_weights_alone(settings: Settings, why: str) -> None:
+    """Refuse what would read the source besides its weights.
+
+    Args:
+        why: the setting that promises that nothing does.
+
+    Raises:
+        UserError: names the setting, and what to choose.
+    """
+    refused = {
+        "pretraining": (
+            settings.pretraining["enabled"] and settings.encoder["model"] is not None,
+            "the language model learns from what users of the source wrote and had",
+            "pretraining=off",
+        ),
+        "end_to_end": (
+            settings.end_to_end["layers"] is not None,
+            "the language model learns with the recommender",
+            "end_to_end=off",
+        ),
+        "content": (
+            not set(settings.content) <= {"text", "fusion"},
+            "other content than text is whitened by what users had",
+            "content=[text]",
+        ),
+        "data.text_fields": (
+            "reviews" in settings.data["text_fields"],
+            "users wrote the reviews",
+            "fields of the catalog alone",
+        ),
+    }
+    for key, (wrong, reason, instead) in refused.items():
+        if wrong:
+            raise UserError(f"{why} and {key}: {reason}; use {instead}")
+    for part in settings.candidates.values() or [settings.transfer]:
+        method = part.make()
+        name = type(method).__name__
+        reads = isinstance(method, PairModel | CORAL | DANN | MMD)
+        if reads or method.source_cases or getattr(method, "per_source_interaction", False):
+            raise UserError(
+                f"{why}: {name} reads more of the source than its weights; use transfer=l2_sp "
+                "(per_source_interaction=false), finetune, freeze, unfreeze or lora"
+            )

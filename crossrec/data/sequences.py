@@ -179,7 +179,7 @@ class BatchSampler:
         self.events_per_batch = events_per_batch
         self.seed = seed
         self.epoch = 0
-        self.rows, self.starts, self.lengths = _windows(sequences, max_history)
+        self.rows, self.starts, self.lengths = windows(sequences, max_history)
         self._order = self._batches()
 
     def set_epoch(self, epoch: int) -> None:
@@ -207,7 +207,7 @@ class BatchSampler:
         yield from self._order  # looked up late: Lightning sets the epoch of a resumed pass after
 
 
-def _windows(sequences: Sequences, max_history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def windows(sequences: Sequences, max_history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rows, starts, lengths) of the training windows; each holds at least one own event."""
     offsets, own = sequences.offsets.numpy(), sequences.own.numpy()
     lengths = np.diff(offsets)

@@ -13,7 +13,9 @@ from crossrec.data.pair import DomainPair
 from crossrec.errors import UserError
 from crossrec.models.content import LearnedContent
 from crossrec.models.interface import Recommender
+from crossrec.training.accounting import plan
 from crossrec.training.objectives import Objective
+from crossrec.training.private import LastWeights, PrivateDataModule, PrivateTraining, generator
 from crossrec.training.recommender import RecommenderTraining
 from crossrec.training.resuming import Progress, stored_in
 from crossrec.training.selection import MakeTrainer, fit
@@ -64,6 +66,52 @@ def fit_source(
     return _fit(module, make_trainer, training, seed, progress)
 
 
+def fit_private(
+    model: Recommender,
+    domain: Domain,
+    objective: Objective,
+    make_trainer: Callable[..., L.Trainer],
+    privacy: dict[str, Any],
+    weight_decay: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Train a model on one domain with DP-SGD, in place; returns an account of the training.
+
+    The steps are fixed beforehand, and the weights of the last one stay: validation, which is of
+    the same users, is logged and decides nothing.
+
+    Args:
+        privacy: settings of conf/privacy.
+        seed: of what depends on no user (initialization and dropout).
+    """
+    check_trainable(domain)
+    n_users = len(domain.train.users)
+    rate = min(1.0, privacy["users_per_step"] / n_users)
+    steps = max(1, round(1 / rate))
+    delta = privacy["delta"] or 1 / (10 * n_users)
+    budget = plan(privacy["epsilon"], delta, privacy["clip"], rate, steps * privacy["epochs"])
+    noise = generator(privacy["noise_seed"])
+    L.seed_everything(seed, verbose=False)
+    module = PrivateTraining(
+        model,
+        domain,
+        objective,
+        privacy["learning_rate"],
+        weight_decay,
+        budget,
+        rate * n_users,
+        noise,
+    )
+    data = PrivateDataModule(
+        domain, model.max_history if model.sequential else 1, rate, steps, noise
+    )
+    trainer = make_trainer(
+        [LastWeights(objective.monitor)], max_epochs=privacy["epochs"], gradient_clip_val=None
+    )
+    trainer.fit(module, datamodule=data)
+    return module.account()
+
+
 def fit_target(
     model: Recommender,
     pair: DomainPair,
@@ -104,14 +152,19 @@ def fit_target(
 
 
 @torch.no_grad()
-def zero_shot(model: Recommender, pair: DomainPair, weights: dict[str, Tensor]) -> None:
+def zero_shot(
+    model: Recommender, pair: DomainPair, domain: Domain, weights: dict[str, Tensor]
+) -> None:
     """Make a model of the target out of the source's weights alone, in place.
 
     What has no counterpart in the source (ids of target items) is zero: it has not been learned.
+
+    Args:
+        domain: `pair.target`, or `pair.target_only` if no source event may be read.
     """
     for name in (*model.item_tables, *model.user_tables):
         model.get_parameter(name).zero_()
-    Finetune().start(model, anchor_for(model, weights, pair, pair.target))
+    Finetune().start(model, anchor_for(model, weights, pair, domain))
 
 
 def check_trainable(domain: Domain) -> None:

@@ -124,7 +124,7 @@ def test_zero_shot_holds_the_source_and_zeros(
     small_pair: DomainPair, source_weights: dict[str, Tensor]
 ) -> None:
     model = tower(small_pair.target)
-    zero_shot(model, small_pair, source_weights)
+    zero_shot(model, small_pair, small_pair.target, source_weights)
     n_items = small_pair.target.n_items
     assert torch.equal(model.get_parameter("item_ids")[n_items:], source_weights["item_ids"])
     assert model.get_parameter("item_ids")[:n_items].abs().sum() == 0
