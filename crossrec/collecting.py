@@ -7,6 +7,7 @@ from typing import Any
 
 from crossrec.data.download import digest
 from crossrec.data.identities import Identity, check_sources, read_domains, split_name
+from crossrec.data.pair import Side
 from crossrec.data.prepared import (
     Protocol,
     describe,
@@ -14,6 +15,7 @@ from crossrec.data.prepared import (
     read_account,
     read_statistics,
 )
+from crossrec.data.pseudonyms import fingerprint
 from crossrec.data.splits import export_split
 from crossrec.data.statistics.account import as_json
 from crossrec.data.statistics.plots import plot_domains
@@ -26,25 +28,31 @@ log = logging.getLogger(__name__)
 PLACES = ("folder", "download")  # where files lie is no input: what is in them is
 
 
-def collect(settings: DataSettings, staging: Staging) -> Path:
+def collect(settings: DataSettings, staging: Staging, without: Side | None = None) -> Path:
     """The folder of the prepared pair (see `data.prepared`), made now unless it is there.
+
+    Args:
+        without: the side that is another owner's: none of its files is looked for.
 
     Raises:
         UserError: a domain cannot be read, is empty after cleaning, or cannot be split as asked.
     """
     s = settings
     reader = s.reader.make()
-    names = [*s.sources, s.data["target"]]
+    here = [] if without == "source" else s.sources
+    names = here if without == "target" else [*here, s.data["target"]]
     check_sources(s.sources, s.data["target"])
     identity = Identity(**s.identity)
     files = dict.fromkeys(file for name in names for file in reader.files(split_name(name)[0]))
 
     def make(folder: Path) -> None:
         with TemporaryDirectory(dir=folder) as scratch:
-            sources, target = read_domains(reader, s.sources, s.data["target"], Path(scratch))
+            # Without a target the last source is read in its place, as one domain among others.
+            *sources, last = names
+            read, target = read_domains(reader, sources, last, Path(scratch))
             prepare(
-                sources,
-                target,
+                [*read, target] if without == "target" else read,
+                None if without == "target" else target,
                 folder,
                 clean=s.cleaning.make,
                 rating_scale=s.rating_scale,
@@ -57,16 +65,19 @@ def collect(settings: DataSettings, staging: Staging) -> Path:
                     position_spans_domains=s.data["position_spans_domains"],
                     joint=s.protocol.get("joint", False),
                 ),
+                absent="+".join(s.sources) if without == "source" else s.data["target"],
             )
 
     inputs = {
         "files": [[digest(file, "sha256"), _folder_values(file)] for file in files],
         "reader": _without_places(s.reader.config),
+        "without": without,
         "names": [Path(name).name for name in names],
         "rating_scale": s.data["rating_scale"],
         "position_spans_domains": s.data["position_spans_domains"],
         "cleaning": s.cleaning.config,
         "overlap": identity.overlap,
+        "salt": identity.key and fingerprint(identity.key),
         "links": [digest(file, "sha256") for file in identity.files()],
         "split": _of_split(s.split),
         "split_source": _of_split(s.split_source),

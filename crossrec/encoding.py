@@ -12,6 +12,7 @@ from crossrec.encoders.language_model import LanguageModel, weights_digest
 from crossrec.encoders.linear import fastest_dtype
 from crossrec.encoders.media_files import MEDIA
 from crossrec.encoders.text import compose, text_lengths
+from crossrec.encoders.whitening import VectorMap
 from crossrec.sensing import given_vectors, sense
 from crossrec.settings import Settings
 from crossrec.staging import Staging
@@ -21,18 +22,23 @@ log = logging.getLogger(__name__)
 
 
 def encode_items(
-    settings: Settings, staging: Staging, data: Path, language_model: LanguageModel | None
+    settings: Settings,
+    staging: Staging,
+    data: Path,
+    language_model: LanguageModel | None,
+    vector_map: VectorMap | None = None,
 ) -> Content:
     """All that `content` lists -> content vectors (n_items, d_c) of mean length 1.
 
     Args:
         data: folder of the prepared pair.
         language_model: what `pretrain_encoder` gave.
+        vector_map: that another owner's source vectors went through; None: it is fitted.
     """
     listed = settings.content
     parts = []
     if "text" in listed and language_model is not None:
-        parts.append(encode_texts(settings, staging, data, language_model))
+        parts.append(encode_texts(settings, staging, data, language_model, vector_map))
     parts += [sense(settings, staging, data, medium) for medium in MEDIA if medium in listed]
     if "vectors" in listed:
         parts.append(given_vectors(settings, staging, data))
@@ -40,13 +46,18 @@ def encode_items(
 
 
 def encode_texts(
-    settings: Settings, staging: Staging, data: Path, language_model: LanguageModel
+    settings: Settings,
+    staging: Staging,
+    data: Path,
+    language_model: LanguageModel,
+    vector_map: VectorMap | None = None,
 ) -> Content:
     """Item texts of both domains -> content vectors.
 
     Args:
         data: folder of the prepared pair.
         language_model: reads them.
+        vector_map: as in `encode_items`.
     """
     s = settings
     asked = ("max_length", "batch_tokens", "dtype", "prefix", "layers", "whitening", "whiten_dim")
@@ -55,7 +66,7 @@ def encode_texts(
     def make(folder: Path) -> None:
         items = [read_items(data, name) for name in DOMAINS]
         learned = [in_train(data, name) for name in DOMAINS]
-        if s.weights_alone:  # of the source's catalog, which is public, whoever had what of it
+        if s.is_private:  # of the source's catalog, which is public, whoever had what of it
             learned = [np.ones_like(learned[0]), np.zeros_like(learned[1])]
         fields = s.data["text_fields"]
         texts = [
@@ -72,6 +83,7 @@ def encode_texts(
             device=device_of(s),
             workers=s.encoder["workers"] or processes_of(s),
             cache=s.artifacts / "vectors",
+            vector_map=vector_map,
             **options,
         )
 
@@ -80,13 +92,16 @@ def encode_texts(
         "text_fields": s.data["text_fields"],
         "model": weights_digest(language_model.folder),
         "pooling": language_model.pooling,
-        "weights_alone": s.weights_alone,
+        "private": s.is_private,
+        "map": None if vector_map is None else vector_map.digest(),
         **options,
         # What auto comes to is a matter of the machine, and of the model, which is named above.
         "fastest": fastest_dtype(device_of(s)) if options["dtype"] == "auto" else None,
     }
     content = staging.stage("encode", ("encoders",), inputs, make)
     for name, lengths in json.loads((content / "texts.json").read_text()).items():
+        if not lengths["texts"]:  # another owner's domain
+            continue
         words = lengths["words"]
         log.info(
             "           %s texts: %s words in the median, %s at most, %.0f%% without text",

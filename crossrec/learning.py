@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
 from torch import Tensor
 
 from crossrec.curves import keep_curve, show_curve
 from crossrec.data.domain import Domain
+from crossrec.data.identities import Identity
 from crossrec.data.pair import DomainPair
+from crossrec.data.pseudonyms import fingerprint
 from crossrec.encoders.content import Content
 from crossrec.end_to_end import EndToEnd
+from crossrec.handover import WEIGHTS, Received
 from crossrec.lineage import code_behind
 from crossrec.models.content import LearnedContent
 from crossrec.models.fusion import fuse
@@ -96,6 +100,25 @@ class Learning:
 
         reads = {"privacy": self.settings.privacy} if self.settings.is_private else {}
         return self._stage("source", [self.settings.model], reads, make)
+
+    def receive_source(self, received: Received) -> Path:
+        """W_s of another owner, in the target's order, as if `train_source` had made it here."""
+        key = Identity(**self.settings.identity).key
+        model = self._model(self.pair.target_only)
+        self.pair, weights = received.lay_on(self.pair, model, key)
+
+        def make(folder: Path) -> None:
+            save_file({n: value.contiguous() for n, value in weights.items()}, folder / WEIGHTS)
+            account = {"privacy": received.about["privacy"], "received": received.about["sha256"]}
+            (folder / "training.json").write_text(json.dumps(account, indent=1) + "\n")
+
+        inputs = {
+            "data": self.data.name,
+            "received": received.about["sha256"],
+            "salt": key and fingerprint(key),
+        }
+        code = code_behind("crossrec.data.pseudonyms", "crossrec.encoders.whitening")
+        return self.staging.stage("source", (*code, "handover.py"), inputs, make)
 
     def train(self, name: str, method: Part, source: Path | None) -> Path:
         """A model of the target, with a transfer method.

@@ -68,6 +68,7 @@ class DataSettings:
             "cut": "source events after the test event are cut",
             "keep": "source events after the test event are kept",
             "unknown": "without a common time: all source events count as past",
+            "absent": "one domain alone is here, the other is another owner's",
         }[account["order"]]
         later = account["later_share"]
         leak = f", {later:.0%} of train later than the average test event" if later else ""
@@ -89,6 +90,8 @@ class Settings(DataSettings):
         encoder, pretraining, end_to_end, training, privacy, evaluation, recommend, reranking:
             arguments of their stages.
         logger: makes the Lightning logger of a training stage from the stage's name, or None.
+        source_weights: folder of a source model that its owner handed over; None where the source
+            is at hand.
         callbacks: makes more Lightning callbacks of a training stage, likewise.
     """
 
@@ -107,6 +110,7 @@ class Settings(DataSettings):
     evaluation: dict[str, Any]
     recommend: dict[str, Any]
     reranking: dict[str, Any]
+    source_weights: Path | None
     logger: Callable[[str], Any]
     callbacks: Callable[[str], list[Any]]
 
@@ -118,7 +122,7 @@ class Settings(DataSettings):
     @property
     def weights_alone(self) -> bool:
         """Whether nothing of the source but its weights may reach the target: no event of it."""
-        return self.is_private
+        return self.is_private or self.source_weights is not None
 
     def caption(self, account: dict[str, Any]) -> str:
         """What a run was measured on and how, for under the table.

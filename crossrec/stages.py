@@ -9,7 +9,7 @@ from typing import Any
 
 from crossrec.baselines import METRIC, Tuned, baselines, tune_baselines
 from crossrec.collecting import collect
-from crossrec.data.identities import split_name
+from crossrec.data.identities import Identity, split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
@@ -20,8 +20,10 @@ from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
 from crossrec.exhibits import write_exhibits
 from crossrec.guarding import guard, guarded
+from crossrec.handover import Received, hand_over, reading
 from crossrec.judging import carried, judge, oracle, trained
 from crossrec.learning import Learning, account_of, validation_of
+from crossrec.models.interface import Recommender
 from crossrec.pretraining import pretrain_encoder
 from crossrec.reason_writing import ReasonWriter
 from crossrec.reasons import Explainer
@@ -31,6 +33,7 @@ from crossrec.scoring import Contestant, Ranker
 from crossrec.settings import Part, Settings
 from crossrec.staging import Cost, Staging
 from crossrec.training.objectives import Rating
+from crossrec.training.weights import read_weights
 from crossrec.transfer.method import check_overlap
 from crossrec.transfer.pair_model import PairModel
 from crossrec.world import n_ranks
@@ -52,6 +55,7 @@ class Learned:
         methods: the transfer methods by the name of their row.
         source, scratch: artifacts; no source where nothing is carried.
         artifacts: of the methods.
+        received: what the owner of the source handed over, where that is not here.
         reranking, writer: what comes after, if it was asked for.
     """
 
@@ -63,13 +67,15 @@ class Learned:
     source: Path | None
     scratch: Path
     artifacts: dict[str, Path]
+    received: Received | None
     reranking: Reranking | None
     writer: ReasonWriter | None
 
 
 def learn(settings: Settings, staging: Staging) -> Learned:
     """Everything from raw files to trained models; all ranks of a run go through it."""
-    data = collect(settings, staging)
+    received = Received.read(settings.source_weights) if settings.source_weights else None
+    data = collect(settings, staging, without="source" if received else None)
     pair = load_pair(data)
     methods = methods_for(settings, pair)
     # What they refuse is told before anything is trained.
@@ -77,18 +83,34 @@ def learn(settings: Settings, staging: Staging) -> Learned:
     writer = ReasonWriter(settings, staging) if settings.recommend["writer"] else None
     with_text = "text" in settings.content
     language_model = pretrain_encoder(settings, staging, data) if with_text else None
-    content = encode_items(settings, staging, data, language_model)
+    if received:
+        received.check_reading(reading(settings, language_model))
+    vector_map = received.map if received else None
+    content = encode_items(settings, staging, data, language_model, vector_map)
     end_to_end = keep_states(settings, staging, data, language_model, content)
     learning = Learning(settings, staging, data, pair, content, end_to_end)
     carrying = any(not isinstance(method.make(), PairModel) for method in methods.values())
-    source = learning.train_source() if carrying else None
+    source = None
+    if carrying:
+        source = learning.receive_source(received) if received else learning.train_source()
+        pair = learning.pair
     scratch = learning.train("scratch", settings.scratch, None)
     artifacts = {
         name: learning.train("transfer" if name == TRANSFERRED else name, method, source)
         for name, method in methods.items()
     }
     return Learned(
-        data, pair, content, learning, methods, source, scratch, artifacts, reranking, writer
+        data,
+        pair,
+        content,
+        learning,
+        methods,
+        source,
+        scratch,
+        artifacts,
+        received,
+        reranking,
+        writer,
     )
 
 
@@ -110,7 +132,8 @@ def main_job(settings: Settings) -> "Outcome":
     if settings.evaluation["test"]:
         ranked_by = artifacts[TRANSFERRED].name
         with staging.timed("recommend"):
-            of_source = made.learning.open_source(source) if source else None
+            asked = source if made.received is None else None  # the source itself is not here
+            of_source = made.learning.open_source(asked) if asked else None
             contest.recommend(of_source, made.writer, ranked_by)
         with staging.timed("evaluate"):
             results = contest.evaluate(data, made.content)
@@ -121,6 +144,36 @@ def main_job(settings: Settings) -> "Outcome":
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
     spent = account_of(source).get("privacy") if source else None
     return Outcome(results, caption, validation, data, staging.used, staging.costs, spent)
+
+
+def hand_over_source(settings: Settings) -> Path:
+    """The owner of a source: its raw files -> a folder of W_s (see `handover`).
+
+    It lies inside the run folder, whose other files (the log) are not for handing over.
+    """
+    staging = Staging(settings.artifacts)
+    data = collect(settings, staging, without="target")
+    pair = load_pair(data)
+    with_text = "text" in settings.content
+    language_model = pretrain_encoder(settings, staging, data) if with_text else None
+    content = encode_items(settings, staging, data, language_model)
+    learning = Learning(settings, staging, data, pair, content)
+    artifact = learning.train_source()
+    _, model = learning.load_source(read_weights(artifact))
+    assert isinstance(model, Recommender)
+    folder = settings.run_folder / "handover"
+    folder.mkdir(exist_ok=True)
+    hand_over(
+        folder,
+        settings,
+        model,
+        pair.source,
+        content.artifact,
+        language_model,
+        Identity(**settings.identity).key,
+        account_of(artifact).get("privacy"),
+    )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -261,7 +314,7 @@ class Contest:
         start = time.monotonic()
         s, target = self.settings, self.pair.target
         rows = list(self.contestants)
-        if s.data["simulated"]:
+        if s.data["simulated"] and not s.identity["salt"]:  # it knows people by their names
             preferences = s.reader.make().oracle(split_name(s.data["target"])[0])
             rows.append(oracle(preferences, target, s.rating_scale))
         shared, cold = self.pair.shared_users, s.protocol["cold_at_most"]

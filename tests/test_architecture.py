@@ -30,6 +30,7 @@ LAYERS: list[list[set[str]]] = [
             "run_record",
             "configuration",
             "data.__main__",
+            "weights",
         }
     ],
     [
@@ -38,6 +39,7 @@ LAYERS: list[list[set[str]]] = [
             "baselines",
             "learning",
             "guarding",
+            "handover",
             "collecting",
             "encoding",
             "end_to_end",
@@ -77,6 +79,7 @@ RESERVED = {
     "hydra": (
         "train",
         "sweep",
+        "weights",
         "data.__main__",
         "configuration.composing",
         "configuration.overrides",
@@ -85,6 +88,7 @@ RESERVED = {
     "omegaconf": (
         "train",
         "sweep",
+        "weights",
         "data.__main__",
         "configuration.composing",
         "configuration.overrides",

@@ -101,6 +101,7 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         check_start,
         check_text,
         check_trainer,
+        check_weights_alone,
     )
     from crossrec.training.ranks import hush
 
@@ -122,6 +123,8 @@ def compose(cfg: DictConfig, folder: Path) -> Settings:
         fusion = settings.content["fusion"]
         check_start(settings.model, methods, [2] * len(modalities), fusion)
     check_trainer(settings.trainer)
+    if settings.source_weights is not None:
+        check_weights_alone(settings, "source_weights")
     if settings.is_private:
         check_private(settings)
     return settings
@@ -176,6 +179,7 @@ def _assembled(cfg: DictConfig, folder: Path) -> Settings:
         evaluation=plain(cfg.evaluation),
         recommend=plain(cfg.recommend),
         reranking=plain(cfg.reranking),
+        source_weights=Path(cfg.source_weights) if cfg.source_weights else None,
         logger=lambda stage: None,
         callbacks=lambda stage: [],
     )

@@ -206,6 +206,11 @@ def check_private(settings: Settings) -> None:
     Raises:
         UserError: names the setting, why, and what to choose.
     """
+    if settings.source_weights is not None:
+        raise UserError(
+            "privacy=dp trains the source, and source_weights is of a source that was trained: "
+            "its owner chooses privacy=dp, here it is privacy=off"
+        )
     check_weights_alone(settings, "privacy=dp")
     made = settings.model.make(n_users=1, n_items=1, n_context=0, content=torch.zeros(1, 4))
     name = type(made).__name__

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from crossrec.data.columns import CATEGORIES, ITEM, ROW, USER
 from crossrec.data.links import read_links, rename
+from crossrec.data.pseudonyms import read_key, with_pseudonyms
 from crossrec.data.raw import RawDomain
 from crossrec.errors import UserError
 
@@ -36,11 +38,13 @@ class Identity:
             the same and nothing is demanded.
         user_links, item_links: files of (id in a source, id in the target); None where the same
             user or item has the same id.
+        salt: where the salt of users' hashes lies, "env:NAME" or a file; None keeps their ids.
     """
 
     overlap: Overlap = "any"
     user_links: str | None = None
     item_links: str | None = None
+    salt: str | None = None
 
     def __post_init__(self) -> None:
         if self.overlap not in ("any", "none", "users", "items", "both"):
@@ -53,6 +57,18 @@ class Identity:
                     f"identity.{what}_links links {what}s, but identity.overlap={self.overlap} "
                     f"keeps them apart: use any, {what}s or both"
                 )
+
+    @cached_property
+    def key(self) -> bytes | None:
+        """By which users are hashed."""
+        return read_key(self.salt) if self.salt else None
+
+    def hide_users(self, raw: RawDomain) -> RawDomain:
+        """The domain with hashes for users, if there is a salt."""
+        if self.key is None:
+            return raw
+        events = with_pseudonyms(raw.interactions, USER, self.key, "user")
+        return replace(raw, interactions=events)
 
     def files(self) -> tuple[Path, ...]:
         """The link files."""

@@ -18,7 +18,8 @@ from crossrec.data.domain import ITEM_CODE, KEY, USER_CODE, Domain
 from crossrec.data.histories import build_domain
 from crossrec.errors import UserError
 
-Order = Literal["cut", "keep", "unknown"]
+Order = Literal["cut", "keep", "unknown", "absent"]
+"""How events of both domains are ordered; absent: one of the domains is not here."""
 Side = Literal["source", "target"]
 """Which of the two domains of a pair."""
 

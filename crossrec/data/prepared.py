@@ -28,7 +28,7 @@ from crossrec.data.columns import (
 )
 from crossrec.data.identities import Identity, identify
 from crossrec.data.leakage import check_source_future, check_temporal, in_future, later_share
-from crossrec.data.pair import DomainPair, align, time_order
+from crossrec.data.pair import DomainPair, Order, align, time_order
 from crossrec.data.raw import RawDomain
 from crossrec.data.splits import TEST, TRAIN, later_elsewhere, split_fingerprint
 from crossrec.data.statistics.account import DomainAccount, as_json, read_json
@@ -67,31 +67,38 @@ class Protocol:
 
 def prepare(
     sources: Sequence[RawDomain],
-    target: RawDomain,
+    target: RawDomain | None,
     folder: Path,
     clean: Clean,
     rating_scale: Scale,
     identity: Identity,
     protocol: Protocol,
+    absent: str = "",
 ) -> None:
     """Clean all domains, split them, cut the future, and write the folder described above.
 
-    Several sources are cleaned one by one and then are one domain, called "A+B".
+    Several sources are cleaned one by one and then are one domain, called "A+B". A side that is
+    another owner's, and not here, is a domain without users and items.
 
     Args:
-        sources: what the reader gave, one to four; events numbered.
-        target: the same of the target.
+        sources: what the reader gave, up to four; events numbered.
+        target: the same of the target; None where it is not here.
         folder: where to write.
         clean: (raw domain, rating scale) -> interactions in order, items, report.
         rating_scale: lowest and highest rating, None where there are none.
         identity: which ids mean the same.
         protocol: how events are held out and ordered.
+        absent: what the side that is not here is called.
 
     Raises:
         UserError: nothing is left of a domain, the domains lack the overlap that was asked for,
             or the split is not what it promises.
     """
-    sources = identify(sources, identity)
+    sources = [identity.hide_users(source) for source in identify(sources, identity)]
+    target = None if target is None else identity.hide_users(target)
+    if target is None or not sources:
+        _prepare_one(sources, target, folder, clean, rating_scale, protocol, absent)
+        return
     target_events, of_target = _cleaned(target, clean, rating_scale)
     source_events, of_sources = _together(
         [_cleaned(source, clean, rating_scale) for source in sources]
@@ -124,40 +131,97 @@ def prepare(
             "set split.source_after_test=keep or choose another source"
         )
     source_events = protocol.split_source(source_events).drop(LATER_ELSEWHERE, strict=False)
-    source_items = pl.concat(part.items for part in of_sources)
-    source_items = source_items.unique(ITEM, keep="first", maintain_order=True).sort(ITEM)
-    write_tables(folder / "source", source_events.select(EVENTS), source_items)
-    write_tables(folder / "target", target_events.select(EVENTS), of_target.items)
+    source_items = _items(of_sources)
     _write_reviews(folder / "source", source_events, sources)
     _write_reviews(folder / "target", target_events, [target])
     statistics = [_statistics(of_target, target_events, None, None)]
     for number, part in enumerate(of_sources):
         events = source_events.filter(pl.col(ORIGIN) == number)
         statistics.append(_statistics(part, events, of_target, target_events))
-    (folder / "statistics.json").write_text(as_json(statistics))
-    pair = align(
+    shared = _write_aligned(
+        folder,
         (name, source_events, source_items),
         (target.name, target_events, of_target.items),
         order,
         time,
+        n_future,
+        statistics,
     )
-    shared = {"users": len(pair.shared_users), "items": len(pair.shared_items)}
     identity.check(shared["users"], shared["items"], f"{name} -> {target.name}")
+
+
+def _prepare_one(
+    sources: Sequence[RawDomain],
+    target: RawDomain | None,
+    folder: Path,
+    clean: Clean,
+    rating_scale: Scale,
+    protocol: Protocol,
+    absent: str,
+) -> None:
+    """`prepare` where the source or the target is another owner's: nothing is cut, for nothing
+    is known of the other side's times."""
+    here = list(sources) if target is None else [target]
+    events, domains = _together([_cleaned(raw, clean, rating_scale) for raw in here])
+    items = _items(domains)
+    if target is None:
+        events = protocol.split_source(events)
+    else:
+        events = _split_target(events, events.clear(), protocol, None)
+    side, other = ("source", "target") if target is None else ("target", "source")
+    _write_reviews(folder / side, events, here)
+    write_reviews(folder / other, [reviews_of(here[0], pl.Series([], dtype=pl.UInt32))])
+    mine = ("+".join(raw.name for raw in here), events, items)
+    theirs = (absent, events.clear(), items.clear())
+    both = (mine, theirs) if target is None else (theirs, mine)
+    statistics = [
+        _statistics(domain, events.filter(pl.col(ORIGIN) == number), None, None)
+        for number, domain in enumerate(domains)
+    ]
+    _write_aligned(folder, *both, "absent", None, 0, statistics)
+
+
+Table = tuple[str, pl.DataFrame, pl.DataFrame]
+"""A domain's name, events with SPLIT, and items."""
+
+
+def _write_aligned(
+    folder: Path,
+    source: Table,
+    target: Table,
+    order: Order,
+    time: str | None,
+    n_future: int,
+    statistics: Sequence[DomainAccount],
+) -> dict[str, int]:
+    """Write the tables, the aligned tensors and the account; returns how much is shared."""
+    for side, (_, events, items) in (("source", source), ("target", target)):
+        write_tables(folder / side, events.select(EVENTS), items)
+    (folder / "statistics.json").write_text(as_json(statistics))
+    pair = align(source, target, order, time)
     write_pair(pair, folder)
+    shared = {"users": len(pair.shared_users), "items": len(pair.shared_items)}
     account = {
-        "source": name,
-        "target": target.name,
+        "source": source[0],
+        "target": target[0],
         "order": order,
         "time": time,
         "n_future": n_future,
         "shared_users": shared["users"],
         "shared_items": shared["items"],
-        "later_share": later_share(target_events),
-        "fingerprint": split_fingerprint(source_events, target_events),
+        "later_share": later_share(target[1]),
+        "fingerprint": split_fingerprint(source[1], target[1]),
         "repeated": statistics[0].profile["repeated"],
         "cleaning": [domain.cleaning for domain in statistics],
     }
     (folder / "pair.json").write_text(json.dumps(account, indent=1) + "\n")
+    return shared
+
+
+def _items(domains: "Sequence[_Domain]") -> pl.DataFrame:
+    """The items of all of them by id, each once."""
+    items = pl.concat(part.items for part in domains)
+    return items.unique(ITEM, keep="first", maintain_order=True).sort(ITEM)
 
 
 @dataclass(frozen=True)
@@ -271,6 +335,7 @@ def describe(account: dict[str, Any]) -> list[str]:
         "cut": f"{account['n_future']:,} source events after the target's test events were cut",
         "keep": "source events after the target's test events are kept",
         "unknown": "no common time: the whole source counts as past",
+        "absent": "the other domain is not here",
     }
     lines.append(order[account["order"]])
     if account["repeated"]:

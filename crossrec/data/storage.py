@@ -40,7 +40,7 @@ def write_tables(folder: Path, interactions: pl.DataFrame, items: pl.DataFrame) 
     """Write the tables of a domain into its folder, in parts of up to PART_ROWS rows."""
     for name, table in ((INTERACTIONS, interactions), (ITEMS, items)):
         (folder / name).mkdir(parents=True)
-        for number, part in enumerate(table.iter_slices(PART_ROWS)):
+        for number, part in enumerate(table.iter_slices(PART_ROWS) if len(table) else [table]):
             part.write_parquet(folder / name / f"{number:05}.parquet")
 
 

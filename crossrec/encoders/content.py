@@ -64,6 +64,7 @@ def write_content(
     layers: Sequence[int] = (-1,),
     workers: int = 1,
     cache: Path | None = None,
+    vector_map: VectorMap | None = None,
 ) -> None:
     """Encode the texts of both catalogs, so that vectors have length 1 on average.
 
@@ -76,6 +77,7 @@ def write_content(
         learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
         language_model: the encoder.
         whitening, whiten_dim: kind and dim of `fit_map`; the rest is as in `encode`.
+        vector_map: to take in place of a fitted one.
         max_length: or "auto", what 99% of the texts in train fit into.
 
     Raises:
@@ -88,7 +90,7 @@ def write_content(
         for text, seen in zip(catalog, mask.tolist(), strict=True)
         if text is not None and seen
     ]
-    if not read:
+    if not read and vector_map is None:
         raise UserError(
             "no item in train of either domain has text for the language model to read (a title, "
             "categories or keywords): use encoder=none"
@@ -109,7 +111,7 @@ def write_content(
         cache=cache,
     )
     (folder / READING).write_text(json.dumps({"max_length": max_length}) + "\n")
-    save_vectors(folder, vectors, mask, learned, whitening, whiten_dim)
+    save_vectors(folder, vectors, mask, learned, whitening, whiten_dim, vector_map)
 
 
 def save_vectors(
@@ -119,6 +121,7 @@ def save_vectors(
     learned: Sequence[np.ndarray],
     whitening: str,
     whiten_dim: int | None,
+    vector_map: VectorMap | None = None,
 ) -> None:
     """Whiten vectors, scale them to length 1 on average, and write them, for `read_content`.
 
@@ -128,10 +131,12 @@ def save_vectors(
         mask: (items,) of those that have one; at least one of them may be fitted on.
         learned: (items,) bool for each catalog: the items that may be fitted on, those in train.
         whitening, whiten_dim: kind and dim of `fit_map`.
+        vector_map: to take in place of a fitted one.
     """
-    fitted = mask & np.concatenate(learned)
-    vector_map = fit_map(vectors[fitted], whitening, whiten_dim)
-    vector_map = vector_map.of_mean_length_one(vectors[fitted])
+    if vector_map is None:
+        fitted = mask & np.concatenate(learned)
+        vector_map = fit_map(vectors[fitted], whitening, whiten_dim)
+        vector_map = vector_map.of_mean_length_one(vectors[fitted])
     parts = np.split(vector_map(vectors, mask), [len(learned[0])])
     written = dict(zip(("source", "target"), parts, strict=True))
     save_file({**written, **vars(vector_map)}, folder / FILE)
@@ -163,8 +168,13 @@ def encode_later(
         prefix=prefix,
         layers=layers,
     )
+    return torch.from_numpy(read_map(folder)(vectors, mask))
+
+
+def read_map(folder: Path) -> VectorMap:
+    """The map that the vectors of a folder went through."""
     written = load_file(folder / FILE)
-    return torch.from_numpy(VectorMap(written["mean"], written["matrix"])(vectors, mask))
+    return VectorMap(written["mean"], written["matrix"])
 
 
 def read_content(folder: Path) -> Content:

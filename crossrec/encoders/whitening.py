@@ -4,6 +4,7 @@ Sentence vectors crowd into a narrow cone; a linear map to zero mean and unit co
 them (Su et al., "Whitening Sentence Representations", 2021).
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,10 @@ class VectorMap:
         mapped = np.zeros((len(vectors), self.matrix.shape[1]), dtype=np.float32)
         mapped[mask] = (vectors[mask] - self.mean) @ self.matrix
         return mapped
+
+    def digest(self) -> str:
+        """By which two maps can be told apart."""
+        return hashlib.sha256(self.mean.tobytes() + self.matrix.tobytes()).hexdigest()
 
     def of_mean_length_one(self, rows: np.ndarray) -> "VectorMap":
         """The same map times the number that gives (n, d) rows a mean length of 1."""
