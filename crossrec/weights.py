@@ -2,7 +2,8 @@
 
 For the owner of a source: trains the recommender on the source alone, with the settings of
 crossrec.train, and leaves what may be handed to the owner of a target (see `handover`), who trains
-with source_weights=RUN/handover. No file of a target is looked for, and no row of the source is written.
+with source_weights=RUN/handover. No file of a target is looked for, and no row of the source is
+written.
 """
 
 import logging
