@@ -121,14 +121,14 @@ class Received:
                 )
         try:
             about = json.loads((folder / ABOUT).read_text())
-            if about["format"] != FORMAT:
-                raise UserError(
-                    f"{where}: {ABOUT} is of format {about['format']}, and this version of "
-                    f"crossrec reads {FORMAT}: let it be made again with this version"
-                )
-            expected = about["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
+            written, expected = about["format"], about.get("sha256")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{where}: {ABOUT} is damaged: ask for it again") from error
+        if written != FORMAT:
+            raise UserError(
+                f"{where}: {ABOUT} is of format {written}, and this version of crossrec reads "
+                f"{FORMAT}: let it be made again with this version"
+            )
         if digest(folder / WEIGHTS, "sha256") != expected:
             raise UserError(
                 f"{where}: {WEIGHTS} is not the file that {ABOUT} describes (its sha256 differs): "
