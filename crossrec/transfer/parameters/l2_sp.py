@@ -41,14 +41,21 @@ def proximal_step(
     """
     if step == 0:
         return
-    keep = 1 / (1 + 2 * step)
+    gone = 2 * step / (1 + 2 * step)  # the part of the way to A
     for _, parameter, value, rows in anchor.pairs(model):
         if rows is None:
-            target = torch.full_like(value, mu) if constant else mu * value
-            parameter.copy_(target + (parameter - target) * keep)
+            parameter.lerp_(_pulled_to(value, mu, constant), gone)
         else:
-            target = torch.full_like(value[rows], mu) if constant else mu * value[rows]
-            parameter[rows] = target + (parameter[rows] - target) * keep
+            here = parameter.index_select(0, rows)
+            there = _pulled_to(value.index_select(0, rows), mu, constant)
+            parameter.index_copy_(0, rows, here.lerp_(there, gone))
+
+
+def _pulled_to(value: Tensor, mu: float, constant: bool) -> Tensor:
+    """A, for source weights of this value."""
+    if constant:
+        return torch.full_like(value, mu)
+    return value if mu == 1 else mu * value
 
 
 class L2SP(Finetune):
