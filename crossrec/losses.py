@@ -80,9 +80,9 @@ class _BlockedSoftmax(torch.autograd.Function):
 
 
 def sampled_softmax(
-    user: Tensor, item: Tensor, positive: Tensor, negatives: Tensor, log_q: Tensor
+    positive_scores: Tensor, negative_scores: Tensor, log_q: Tensor, left_out: Tensor
 ) -> Tensor:
-    """Cross-entropy over the positive and S shared negatives, corrected for how they were drawn.
+    """Cross-entropy over the positive and S negatives, corrected for how they were drawn.
 
     The catalog's mass is estimated as exp(s_positive) + sum_j exp(s_j - log(S q_j)) over the
     negatives j; the correction (Yi et al., RecSys 2019; Bengio and Senecal, 2008) keeps popular
@@ -92,25 +92,9 @@ def sampled_softmax(
     `softmax` exactly.
 
     Args:
-        user: (M, k) user vectors.
-        item: (n, k) item vectors.
-        positive: (M,) int64 index of each case's item.
-        negatives: (S,) int64 items drawn with replacement from q, shared by all cases.
-        log_q: (n,) log of the probability that one draw gives the item.
-    """
-    own = (user * item[positive]).sum(dim=1)
-    drawn = user @ item[negatives].T  # (M, S)
-    return scored_softmax(own, drawn, log_q[negatives], negatives == positive.unsqueeze(1))
-
-
-def scored_softmax(
-    positive_scores: Tensor, negative_scores: Tensor, log_q: Tensor, left_out: Tensor
-) -> Tensor:
-    """`sampled_softmax` from scores, whatever gave them.
-
-    Args:
         positive_scores: (M,).
-        negative_scores: (M, S) of the negatives drawn for each case.
+        negative_scores: (M, S) of items drawn with replacement from q, by each case for itself or
+            once for all.
         log_q: (S,) or (M, S) log of the probability that one draw gives the negative.
         left_out: (M, S) bool, negatives that are the case's own positive.
     """

@@ -87,11 +87,20 @@ def test_softmax_of_no_case_fails() -> None:
         losses.softmax(torch.ones(0, 2), torch.ones(3, 2), torch.empty(0, dtype=torch.int64))
 
 
+def shared_negatives(
+    user: Tensor, item: Tensor, positive: Tensor, negatives: Tensor, log_q: Tensor
+) -> Tensor:
+    """The sampled softmax of inner products with the same negatives for all cases."""
+    own = (user * item[positive]).sum(1)
+    left_out = negatives == positive[:, None]
+    return losses.sampled_softmax(own, user @ item[negatives].T, log_q[negatives], left_out)
+
+
 def test_sampled_softmax_over_all_items_is_softmax(case: tuple[Tensor, Tensor, Tensor]) -> None:
     user, item, positive = case
     uniform = torch.full((5,), -math.log(5), dtype=torch.float64)
     leaves = [user.clone().requires_grad_(), item.clone().requires_grad_()]
-    sampled = losses.sampled_softmax(*leaves, positive, torch.arange(5), uniform)
+    sampled = shared_negatives(*leaves, positive, torch.arange(5), uniform)
     full = losses.softmax(*leaves, positive)
     assert torch.allclose(sampled, full, atol=1e-14)
     for ours, theirs in zip(
@@ -110,7 +119,7 @@ def test_sampled_softmax_estimates_the_mass_without_bias() -> None:
     expectation = 0.0
     for draw in itertools.product(range(3), repeat=2):
         negatives = torch.tensor(draw)
-        loss = losses.sampled_softmax(user, item, positive, negatives, q.log())
+        loss = shared_negatives(user, item, positive, negatives, q.log())
         mass = math.exp(loss.item() + item[2].item())
         expectation += mass * q[negatives].prod().item()
     assert expectation == pytest.approx(item.exp().sum().item(), rel=1e-12)
@@ -120,7 +129,7 @@ def test_sampled_softmax_by_hand_masks_accidental_hits() -> None:
     # Scores 0 and ln 3; both draws are the first case's positive: its loss is 0. For the second
     # case each draw of item 0 (q = 1/2) weighs exp(0) / (2 * 1/2) = 1: ln((3 + 1 + 1) / 3).
     item = torch.tensor([[0.0], [math.log(3)]])
-    loss = losses.sampled_softmax(
+    loss = shared_negatives(
         torch.ones(2, 1),
         item,
         torch.tensor([0, 1]),
@@ -148,7 +157,7 @@ def test_bpr_of_a_hopeless_pair_is_finite() -> None:
     assert losses.bpr(torch.tensor([-1e4]), torch.tensor([1e4])).item() == pytest.approx(2e4)
 
 
-def test_scored_softmax_with_negatives_of_each_case_by_hand() -> None:
+def test_sampled_softmax_with_negatives_of_each_case_by_hand() -> None:
     """Uniform q over four items, two draws: each negative stands for 1 / (2 / 4) = 2 items."""
     positive, negative = torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 2.0], [5.0, 0.0]])
     log_q = torch.full((2, 2), math.log(1 / 4))
@@ -157,7 +166,7 @@ def test_scored_softmax_with_negatives_of_each_case_by_hand() -> None:
         math.log(math.e + 2 * math.exp(0.0) + 2 * math.exp(2.0)) - 1.0,
         math.log(1.0 + 2 * math.exp(0.0)),
     ]
-    loss = losses.scored_softmax(positive, negative, log_q, left_out)
+    loss = losses.sampled_softmax(positive, negative, log_q, left_out)
     assert loss.item() == pytest.approx(sum(expected) / 2)
 
 

@@ -73,9 +73,10 @@ class Windows(Dataset[Batch]):
     ) -> None:
         self.sequences = sequences
         self.rank, self.world_size = rank, world_size
-        self.rows = torch.from_numpy(sampler.rows)
-        self.starts = torch.from_numpy(sampler.starts)
-        self.lengths = torch.from_numpy(sampler.lengths)
+        self.rows, self.starts, self.lengths = (
+            torch.from_numpy(x) for x in (sampler.rows, sampler.starts, sampler.lengths)
+        )
+        self.events = _side_by_side(sequences, self.rows, self.starts) if sampler.single else None
 
     def __getitem__(self, windows: Tensor) -> Batch:
         whole = torch.as_tensor(windows)
@@ -89,7 +90,21 @@ class Windows(Dataset[Batch]):
         return replace(batch, share=share, n_whole=len(whole))
 
     def _batch(self, chosen: Tensor) -> Batch:
-        return self.sequences.batch(self.rows[chosen], self.starts[chosen], self.lengths[chosen])
+        if self.events is None:
+            windows_of = (self.rows, self.starts, self.lengths)
+            return self.sequences.batch(*(x[chosen] for x in windows_of))
+        events = self.events.index_select(0, chosen)
+        users, items, ratings = events[:, 0], events[:, 1:2], events[:, 2:]
+        own = torch.ones(len(chosen), 1, dtype=torch.bool)
+        return Batch(users.long(), items.long(), ratings.contiguous().view(torch.float32), own)
+
+
+def _side_by_side(sequences: Sequences, rows: Tensor, events: Tensor) -> Tensor:
+    """(W, 3) int32 user, item and the bits of the rating of single events: a batch is then one
+    look into memory for each of its events, where columns apart would be five."""
+    ratings = sequences.ratings[events].view(torch.int32)
+    users, items = sequences.users[rows].int(), sequences.items[events].int()
+    return torch.stack([users, items, ratings], dim=1)
 
 
 class Queries(Dataset[tuple[Batch, Tensor]]):

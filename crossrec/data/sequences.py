@@ -167,6 +167,10 @@ class BatchSampler:
         max_history: events in a window; 1 makes single events.
         events_per_batch: bound on B x L, padding included.
         seed: of the order.
+
+    Attributes:
+        single: whether windows are single own events, for a model that reads ids.
+        rows, starts, lengths: (W,) sequence, first event and number of events of each window.
     """
 
     def __init__(
@@ -179,6 +183,7 @@ class BatchSampler:
         self.events_per_batch = events_per_batch
         self.seed = seed
         self.epoch = 0
+        self.single = max_history == 1
         self.rows, self.starts, self.lengths = windows(sequences, max_history)
         self._order = self._batches()
 
@@ -228,6 +233,9 @@ def windows(sequences: Sequences, max_history: int) -> tuple[np.ndarray, np.ndar
 
 def _cuts(lengths: np.ndarray, events_per_batch: int) -> list[tuple[int, int]]:
     """Consecutive ranges whose count x longest stays within `events_per_batch`."""
+    if len(lengths) and lengths.min() == lengths.max():
+        step = max(1, events_per_batch // int(lengths[0]))
+        return [(a, min(a + step, len(lengths))) for a in range(0, len(lengths), step)]
     cuts, start, longest = [], 0, 0
     for position, length in enumerate(lengths.tolist()):
         longest_now = max(longest, length)

@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossrec.data.columns import PAD
 from crossrec.evaluation.ranking import ScoreBlock, factorized
-from crossrec.models.cases import Cases
+from crossrec.models.cases import Cases, Events
+from crossrec.models.tables import rows
 
 INITIAL_STD = 0.02  # of every table and weight: scores start near zero
 SCORED_CELLS = 2**17  # user-item pairs that are scored at once where the score is a network's
@@ -70,7 +70,24 @@ class Recommender(nn.Module, ABC):
         """Scores of user vectors and item vectors whose leading dimensions broadcast."""
         return (user * item).sum(-1)
 
-    def cases(self, user: Tensor, item: Tensor, events: tuple[Tensor, Tensor, Tensor]) -> Cases:
+    def training_cases(self, users: Tensor, items: Tensor, ratings: Tensor, own: Tensor) -> Cases:
+        """The own events of a batch, each with what the model knows of its user before it.
+
+        Args:
+            users: (B,) codes.
+            items, ratings, own: (B, L) as a batch has them; of a model that reads ids (B, 1), and
+                every event an own one.
+        """
+        embedded = self.embed_items()
+        item = self.item_vectors(embedded)
+        if not self.sequential:
+            user = self.user_vectors(users, items[:, :0], embedded)[:, 0]
+            return self.cases(user, item, (users, items[:, 0], ratings[:, 0]))
+        state = self.user_vectors(users, items, embedded)[:, :-1]
+        events = users[:, None].expand_as(items)[own], items[own], ratings[own]
+        return self.cases(state[own], item, events)
+
+    def cases(self, user: Tensor, item: Tensor, events: Events) -> Cases:
         """Training cases of (M, k) user vectors and (n_items, k) candidates.
 
         Args:
@@ -81,7 +98,7 @@ class Recommender(nn.Module, ABC):
 
         def score(candidates: Tensor) -> Tensor:
             of_user = user.view(len(user), *[1] * (candidates.dim() - 1), -1)
-            return self.score(of_user, item[candidates])
+            return self.score(of_user, rows(item, candidates))
 
         return Cases(*events, len(item), score)
 
@@ -99,7 +116,7 @@ class Recommender(nn.Module, ABC):
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:
     """Rows of a (rows, d) table at codes of any shape, (*codes.shape, d); zeros where PAD."""
-    found = F.embedding(codes.clamp(min=0), table)
+    found = rows(table, codes.clamp(min=0))
     return found.masked_fill((codes == PAD).unsqueeze(-1), 0.0)
 
 

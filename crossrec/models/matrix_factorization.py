@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from crossrec.models.cases import Cases, Factors
 from crossrec.models.content import Content, as_module
 from crossrec.models.interface import INITIAL_STD, Recommender, content_map, look_up
+from crossrec.models.tables import rows
 
 
 class MatrixFactorization(Recommender):
@@ -64,3 +66,13 @@ class MatrixFactorization(Recommender):
             [look_up(self.user_embedding, users), bias, torch.ones_like(bias)], dim=1
         )
         return vectors.unsqueeze(1).expand(-1, items.shape[1] + 1, -1)
+
+    def training_cases(self, users: Tensor, items: Tensor, ratings: Tensor, own: Tensor) -> Cases:
+        """Straight from the tables: nothing is made that a batch does not ask for."""
+        factors = Factors(
+            rows(self.user_embedding, users),
+            self.embed_items()[: self.n_items],
+            rows(self.user_bias, users),
+            self.item_bias[: self.n_items],
+        )
+        return Cases.of_factors(factors, (users, items[:, 0], ratings[:, 0]))

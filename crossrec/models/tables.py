@@ -43,13 +43,20 @@ def spread_rows(gradient: Tensor, codes: Tensor, n_rows: int) -> Tensor:
 
 
 class _Rows(torch.autograd.Function):
-    """Differentiable twice, for methods that learn through a step of training."""
+    """Differentiable twice, for methods that learn through a step of training, and for each user
+    apart, for DP-SGD."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
+    def forward(table: Tensor, codes: Tensor) -> Tensor:
+        return table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        table, codes = inputs
         ctx.save_for_backward(codes)
         ctx.n_rows = len(table)
-        return table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -44,30 +44,41 @@ class Softmax:
     def prepare(self, domain: Domain) -> None:
         """Make the distribution that negatives are drawn from."""
         weight = (domain.item_counts().double() + 1) ** 0.75
-        self._q = weight / weight.sum()
+        self._cumulative = weight.cumsum(0)
+        self._of_item = (weight / weight.sum()).log().float()
 
     def __call__(self, cases: Cases) -> Tensor:
         """Mean cross-entropy of the cases."""
-        if cases.vectors is None:
+        factors = cases.factors
+        if factors is None:
             return self._scored(cases)
-        user, item = cases.vectors
         if cases.n_items <= self.full_below:
-            return losses.softmax(user, item, cases.items)
-        negatives = torch.multinomial(self._q, self.n_negatives, replacement=True)
-        log_q = self._q.log().float().to(item.device)
-        return losses.sampled_softmax(user, item, cases.items, negatives.to(item.device), log_q)
+            return losses.softmax(factors.users(), factors.items(), cases.items)
+        negatives = self._draw((self.n_negatives,), cases.items.device)
+        drawn = factors.users() @ factors.items(negatives).T  # (M, S)
+        left_out = negatives == cases.items.unsqueeze(1)
+        log_q = self._log_q(negatives)
+        return losses.sampled_softmax(factors.score(cases.items), drawn, log_q, left_out)
 
     def _scored(self, cases: Cases) -> Tensor:
         """The same estimate with negatives of each case's own."""
-        device = cases.items.device
-        shape = len(cases.items), self.n_scored
-        drawn = torch.multinomial(self._q, shape[0] * shape[1], replacement=True)
-        drawn = drawn.view(shape).to(device)
-        log_q = self._q.log().float().to(device)
+        drawn = self._draw((len(cases.items), self.n_scored), cases.items.device)
         scores = cases.score(torch.cat([cases.items[:, None], drawn], dim=1))  # (M, 1 + S)
-        return losses.scored_softmax(
-            scores[:, 0], scores[:, 1:], log_q[drawn], drawn == cases.items[:, None]
+        return losses.sampled_softmax(
+            scores[:, 0], scores[:, 1:], self._log_q(drawn), drawn == cases.items[:, None]
         )
+
+    def _draw(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Items drawn from q, by its inverse: a search each, however large the catalog is."""
+        self._cumulative = self._cumulative.to(device)
+        places = torch.rand(shape, dtype=torch.float64, device=device)
+        drawn = torch.searchsorted(self._cumulative, places * self._cumulative[-1], right=True)
+        return drawn.clamp_(max=len(self._cumulative) - 1)
+
+    def _log_q(self, items: Tensor) -> Tensor:
+        """log of the probability that one draw gives the item, of the shape of `items`."""
+        self._of_item = self._of_item.to(items.device)
+        return self._of_item[items]
 
 
 class BPR:
@@ -78,26 +89,38 @@ class BPR:
     def prepare(self, domain: Domain) -> None:
         """Remember who has what in train."""
         users, items, _ = domain.train_events()
-        self._had = torch.unique(users * domain.n_items + items)
+        had = torch.unique(users * domain.n_items + items)
+        n_had = torch.bincount(had // domain.n_items, minlength=domain.n_users)
+        # Who has all items gets any of them.
+        had = had[(n_had < domain.n_items)[had // domain.n_items]]
+        user = had // domain.n_items
+        n_had = torch.bincount(user, minlength=domain.n_users)
+        self._start = n_had.cumsum(0) - n_had  # of each user's part of `had`
+        self._n_free = domain.n_items - n_had
+        # h - j items that a user does not have lie below the j-th one that they have, h.
+        self._below = had - (torch.arange(len(had)) - self._start[user])
 
     def negatives(self, users: Tensor, n_items: int) -> Tensor:
-        """Items drawn uniformly, one for each of `users`, whatever its shape; those a user has are
-        drawn again, up to ten times."""
-        had = self._had.to(users.device)
-        drawn = torch.randint(n_items, users.shape, device=users.device)
-        for _ in range(10):
-            keys = users * n_items + drawn
-            place = torch.searchsorted(had, keys).clamp(max=len(had) - 1)
-            wrong = had[place] == keys
-            if not bool(wrong.any()):
-                break
-            drawn = torch.where(wrong, torch.randint_like(drawn, n_items), drawn)
-        return drawn
+        """Uniformly drawn items that each of `users`, whatever its shape, does not have.
+
+        The r-th item that a user does not have is r + (how many had ones lie before it), which one
+        search in the sorted pairs finds: exact, without drawing again, and without asking an
+        accelerator whether it has to.
+        """
+        if self._below.device != users.device:
+            self._start, self._n_free, self._below = (
+                x.to(users.device) for x in (self._start, self._n_free, self._below)
+            )
+        places = torch.rand(users.shape, dtype=torch.float64, device=users.device)
+        drawn = (places * self._n_free[users]).long()
+        before = torch.searchsorted(self._below, users * n_items + drawn, right=True)
+        return drawn + before - self._start[users]
 
     def __call__(self, cases: Cases) -> Tensor:
         """Mean of -log sigmoid(positive - negative)."""
         negative = self.negatives(cases.users, cases.n_items)
-        return losses.bpr(cases.score(cases.items), cases.score(negative))
+        scores = cases.score(torch.stack([cases.items, negative], dim=1))  # (M, 2)
+        return losses.bpr(scores[:, 0], scores[:, 1])
 
 
 class Logistic(BPR):

@@ -63,8 +63,7 @@ class PairTraining(ValidatedTraining):
     def training_step(self, batches: dict[Side, Batch], batch_idx: int) -> Tensor:
         """One batch of each side that the phase reads; ranks' parts of it count alike."""
         loss = self.model.loss(batches, self.objectives)
-        size = max(batch.n_whole or len(batch.users) for batch in batches.values())
-        self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
+        self.note(loss, max(batch.n_whole or len(batch.users) for batch in batches.values()))
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

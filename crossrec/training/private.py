@@ -77,7 +77,7 @@ class PrivateTraining(RecommenderTraining):
         optimizer.step()
         if losses:
             loss = torch.cat(losses)
-            self.log("train/loss", loss.mean(), batch_size=len(loss), on_epoch=True, on_step=False)
+            self.note(loss.mean(), len(loss))
 
     def account(self) -> dict[str, Any]:
         """What the training came to, and what it spent."""

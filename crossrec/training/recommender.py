@@ -36,19 +36,13 @@ class RecommenderTraining(ValidatedTraining):
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective over the own events of a batch."""
-        embedded = self.model.embed_items()
-        item = self.model.item_vectors(embedded)
-        state = self.model.user_vectors(batch.users, batch.items, embedded)[:, :-1]
-        own = batch.own
-        users = batch.users[:, None].expand_as(batch.items)
-        events = users[own], batch.items[own], batch.ratings[own]
-        return batch.share * self.objective(self.model.cases(state[own], item, events))
+        cases = self.model.training_cases(batch.users, batch.items, batch.ratings, batch.own)
+        return batch.share * self.objective(cases)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch of windows."""
         loss = self.loss(batch)
-        size = batch.n_whole or len(batch.users)
-        self.log("train/loss", loss, batch_size=size, on_epoch=True, on_step=False, sync_dist=True)
+        self.note(loss, batch.n_whole or len(batch.users))
         return loss
 
     def on_validation_epoch_start(self) -> None:

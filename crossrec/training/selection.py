@@ -23,8 +23,8 @@ MakeTrainer = Callable[[list[Callback]], L.Trainer]
 class ValidatedTraining(L.LightningModule):
     """A training whose weights are chosen by how a domain's validation queries are ranked.
 
-    Logs `valid/ndcg@10` (exact full ranking, ties against the model) after each epoch and, for the
-    rating objective, `valid/rmse`.
+    Logs `train/loss`, the mean over the rows of an epoch's batches, and `valid/ndcg@10` (exact full
+    ranking, ties against the model) after each epoch; for the rating objective `valid/rmse`, too.
 
     Args:
         model: what is trained.
@@ -58,6 +58,30 @@ class ValidatedTraining(L.LightningModule):
         for name in ("best_epoch", "n_epochs", "n_steps"):
             self.register_buffer(name, torch.tensor(-1))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the running hook here some fifty times a step: at once, without asking
+        as torch does whether it is a parameter."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def on_train_epoch_start(self) -> None:
+        """No loss is noted yet."""
+        self._total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._rows = 0
+
+    def note(self, loss: Tensor, n_rows: int) -> None:
+        """Count the loss of a batch. It is logged once an epoch: at every step that would cost as
+        much as the step, and an accelerator would have to be waited for."""
+        self._total.add_(loss.detach(), alpha=n_rows)
+        self._rows += n_rows
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean over the rows of the epoch's batches."""
+        # An epoch of DP-SGD may have drawn nobody.
+        self.log("train/loss", self._total / max(self._rows, 1), sync_dist=True)
+
     def validate(self, score_block: ScoreBlock, rows: Tensor) -> None:
         """Rank some of the validation queries and log how well they are ranked so far.
 
@@ -80,9 +104,11 @@ class ValidatedTraining(L.LightningModule):
             self.log("valid/rmse", self.valid_error, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on everything that moves."""
+        """AdamW on everything that moves, in one pass over each tensor."""
         moving = [p for p in self.parameters() if p.requires_grad]
-        return torch.optim.AdamW(moving, lr=self.learning_rate, weight_decay=self.weight_decay)
+        return torch.optim.AdamW(
+            moving, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
 
     def account(self) -> dict[str, float | int | str]:
         """What the training came to, once it is over."""

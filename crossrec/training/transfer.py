@@ -46,6 +46,7 @@ class TransferTraining(RecommenderTraining):
 
     def on_train_epoch_start(self) -> None:
         """The method may free more of the model; patience begins when it has freed all."""
+        super().on_train_epoch_start()
         if self.method.begin_epoch(self.current_epoch):
             return
         for stopping in self.trainer.early_stopping_callbacks:

@@ -11,7 +11,7 @@ from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
-from crossrec.models.cases import Cases
+from crossrec.models.cases import Cases, Events
 from crossrec.transfer.method import Overlap
 
 Loss = Callable[[Cases], Tensor]
@@ -107,7 +107,12 @@ def event_cases(user: Tensor, item: Tensor, batch: Batch) -> Cases:
         item: (n_items, k) vectors of the side's catalog.
         batch: with items of shape (B, 1).
     """
-    return Cases.of_vectors(user, item, batch.users, batch.items[:, 0], batch.ratings[:, 0])
+    return Cases.of_vectors(user, item, *events_of(batch))
+
+
+def events_of(batch: Batch) -> Events:
+    """The single events of a batch with items of shape (B, 1)."""
+    return batch.users, batch.items[:, 0], batch.ratings[:, 0]
 
 
 def scored_cases(score: Callable[[Tensor, Tensor], Tensor], n_items: int, batch: Batch) -> Cases:
@@ -123,7 +128,7 @@ def scored_cases(score: Callable[[Tensor, Tensor], Tensor], n_items: int, batch:
         columns = candidates.view(len(candidates), -1)
         return score(batch.users[:, None], columns).view(candidates.shape)
 
-    return Cases(batch.users, batch.items[:, 0], batch.ratings[:, 0], n_items, of)
+    return Cases(*events_of(batch), n_items, of)
 
 
 def score_catalog(

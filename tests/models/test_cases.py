@@ -27,7 +27,7 @@ def test_a_model_says_how_it_scores() -> None:
 
     model = Distance(3, 3, 0, None, dim=2)
     cases = model.cases(USER, ITEM, EVENTS)
-    assert cases.vectors is None
+    assert cases.factors is None
     assert cases.score(cases.items).tolist() == [-(4.0 + 1.0), -4.0]
     columns = torch.tensor([[0, 1], [1, 2]])
     assert cases.score(columns).tolist() == [[-4.0, -2.0], [-4.0, -(9.0 + 4.0)]]

@@ -66,7 +66,7 @@ def test_ranking_and_training_see_the_same_scores(model: NeuMF) -> None:
     candidates = torch.tensor([[0, 3], [1, 1]])
     events = torch.tensor([0, 1]), torch.tensor([2, 2]), torch.tensor([3.0, 4.0])
     cases = model.cases(user[1:], item, events)
-    assert cases.vectors is None
+    assert cases.factors is None
     assert torch.allclose(cases.score(candidates), block.gather(1, candidates), atol=1e-5)
     assert torch.allclose(cases.score(candidates[:, 1]), block[[0, 1], [3, 1]], atol=1e-5)
 

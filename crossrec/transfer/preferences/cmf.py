@@ -9,7 +9,9 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
+from crossrec.models.cases import Cases, Factors
 from crossrec.models.interface import INITIAL_STD
+from crossrec.models.tables import rows
 from crossrec.transfer.method import Overlap
 from crossrec.transfer.pair_model import (
     Batches,
@@ -17,7 +19,7 @@ from crossrec.transfer.pair_model import (
     PairModel,
     Scores,
     domain_of,
-    event_cases,
+    events_of,
 )
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
@@ -58,19 +60,22 @@ class CMF(PairModel):
             {side: torch.zeros(domain_of(pair, side).n_items, 1) for side in sides}
         )
 
-    def vectors(self, side: Side, users: Tensor) -> tuple[Tensor, Tensor]:
-        """[p_u, b_u, 1] of the users and [q_i, 1, b_i] of a side's catalog."""
-        user, item = self.user_embedding[users], self.item_embedding[self.ids.rows(side)]
-        user_bias, item_bias = self.user_bias[users], self.item_bias[side]
-        return (
-            torch.cat([user, user_bias, torch.ones_like(user_bias)], dim=1),
-            torch.cat([item, torch.ones_like(item_bias), item_bias], dim=1),
+    def factors(self, side: Side, users: Tensor) -> Factors:
+        """p and b of the users, q and b of a side's catalog."""
+        return Factors(
+            rows(self.user_embedding, users),
+            self.item_embedding,
+            rows(self.user_bias, users),
+            self.item_bias[side],
+            self.ids.rows(side),
         )
 
     def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
         """alpha of the source's loss and 1 - alpha of the target's."""
         source, target = (
-            losses[side](event_cases(*self.vectors(side, batches[side].users), batches[side]))
+            losses[side](
+                Cases.of_factors(self.factors(side, batches[side].users), events_of(batches[side]))
+            )
             for side in ("source", "target")
         )
         return self.alpha * source + (1 - self.alpha) * target
@@ -79,7 +84,7 @@ class CMF(PairModel):
         """Inner products with the side's catalog."""
 
         def scores(histories: Batch) -> Tensor:
-            user, item = self.vectors(side, histories.users)
-            return user @ item.T
+            factors = self.factors(side, histories.users)
+            return factors.users() @ factors.items().T
 
         return scores

@@ -87,7 +87,7 @@ class TMCDR(TaskOriented):
         """L_query(theta - inner_rate * gradient of L_support at theta)."""
         theta = dict(self.mapping.named_parameters())
         cases = self.cases(support, lambda users: self._map(users, theta))
-        loss = objective(replace(cases, vectors=None))
+        loss = objective(replace(cases, factors=None))
         gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
         moved = {
             name: value - self.inner_rate * gradient

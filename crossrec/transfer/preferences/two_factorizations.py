@@ -11,9 +11,19 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
+from crossrec.models.cases import Cases, Factors
 from crossrec.models.interface import INITIAL_STD
+from crossrec.models.tables import rows
 from crossrec.transfer.method import Overlap
-from crossrec.transfer.pair_model import Batches, Loss, PairModel, Phase, Scores, event_cases
+from crossrec.transfer.pair_model import (
+    Batches,
+    Loss,
+    PairModel,
+    Phase,
+    Scores,
+    event_cases,
+    events_of,
+)
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
 Mapped = Literal["cold", "shared"]
@@ -41,6 +51,11 @@ class Tables(nn.Module, ABC):
         """(n, k) rows of a table, or what a map made -> points."""
         return rows
 
+    def cases(self, batch: Batch) -> Cases:
+        """The cases of a batch's single events."""
+        user = self.user_vectors(self.points(self.users[batch.users]))
+        return event_cases(user, self.item_vectors(self.points(self.items)), batch)
+
     @abstractmethod
     def user_vectors(self, points: Tensor) -> Tensor:
         """(n, k) points of users -> their side of the inner product that is the score."""
@@ -59,6 +74,12 @@ class Factorization(Tables):
             for n in (n_users, n_items)
         )
         super().__init__(users, items)
+
+    def cases(self, batch: Batch) -> Cases:
+        """Straight from the tables, as [p_u, 1] . [q_i, b_i] + b_u."""
+        points = rows(self.users, batch.users)
+        user = torch.cat([points[:, :-1], torch.ones_like(points[:, :1])], dim=1)
+        return Cases.of_factors(Factors(user, self.items, points[:, -1:]), events_of(batch))
 
     def user_vectors(self, points: Tensor) -> Tensor:
         """[p_u, b_u, 1]."""
@@ -165,9 +186,7 @@ class TwoFactorizations(PairModel):
         if self.phase == "map":
             return self.map_loss(batches, losses)
         ((side, batch),) = batches.items()
-        tables = self.source if side == "source" else self.target
-        user = tables.user_vectors(tables.points(tables.users[batch.users]))
-        return losses[side](event_cases(user, self.catalog(tables), batch))
+        return losses[side]((self.source if side == "source" else self.target).cases(batch))
 
     def catalog(self, tables: Tables) -> Tensor:
         """The items' side of the score."""
