@@ -32,7 +32,7 @@ ABOUT = {
     "training": "How the recommender is trained, in the source, from scratch and in transfer.",
     "transfer": "The method that carries what the source taught.",
 }
-"""A line for each group of conf/; a group without one stops the build."""
+"""A line for each group of conf/; where there is none, what its first option's file says."""
 IN_EVERY_FILE = {
     "data.source": "the domain that is carried from; a list names several",
     "data.target": "the domain that is carried to",
@@ -69,7 +69,7 @@ def _index() -> str:
     rows = [
         (
             f"[`{group}`]({group}.md)",
-            ABOUT[group],
+            _about(group),
             _names(group),
             f"`{default[group]}`" if group in default else "",
         )
@@ -88,6 +88,10 @@ def _index() -> str:
     )
 
 
+def _about(group: str) -> str:
+    return ABOUT.get(group) or _text(settings.options(group)[0].comment)
+
+
 def _names(group: str) -> str:
     return ", ".join(f"`{option.name}`" for option in settings.options(group))
 
@@ -96,7 +100,7 @@ def _group(group: str) -> str:
     default = settings.defaults().get(group, "")
     found = settings.options(group)
     links = ", ".join(f"[`{option.name}`](#{option.name})" for option in found)
-    parts = [f"# {group}", ABOUT[group], *([links] if len(found) > 4 else [])]
+    parts = [f"# {group}", _about(group), *([links] if len(found) > 4 else [])]
     for option in found:
         mark = " (default)" if option.name in default.split(",") else ""
         parts += [f"## {group}={option.name}{mark} {{ #{option.name} }}", *_option(option)]
