@@ -3,9 +3,9 @@
     python summary.py OUTPUT
 
 NDCG@10 is a mean over users with its 95% interval. Gains over "no text", over "MiniLM" and over the
-row's own scratch are paired by users and Holm-corrected over the rows of a group. Simulated users of
-different seeds are different users; a real user counts once, with the mean over the seeds that both
-rows have.
+row's own scratch are paired by users and Holm-corrected over the rows of a group. Simulated users
+of different seeds are different users; a real user counts once, with the mean over the seeds that
+both rows have.
 """
 
 import math
