@@ -75,33 +75,35 @@ def main(data: Path, environments: Path, results: Path, *models: str) -> None:
     (data / "run").mkdir(exist_ok=True)  # what peers write without being asked lands here
     rows = [row for row in ROWS if row.model in models or (not models and (row.quick or not QUICK))]
     names = {row.name for row in rows} | ({MAIN} if not models or MAIN in models else set())
-    others = []
+    lines: list[dict[str, str]] = []
     if results.exists():
         with results.open() as file:
-            lines = csv.DictReader(file)
-            others = [x for x in lines if x["threads"] != THREADS or x["row"] not in names]
-    with results.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(others)
+            lines = [
+                line
+                for line in csv.DictReader(file)
+                if line["threads"] != THREADS or line["row"] not in names
+            ]
 
-        def keep(row: str, side: str, round_: int, command: list[str]) -> None:
-            for measure, value in run(command, row, side, data / "run").items():
-                line = (THREADS, row, side, round_, measure, f"{value:.6g}")
-                writer.writerow(dict(zip(COLUMNS, line, strict=True)))
-            file.flush()
+    def keep(row: str, side: str, round_: int, command: list[str]) -> None:
+        for measure, value in run(command, row, side, data / "run").items():
+            line = (THREADS, row, side, str(round_), measure, f"{value:.6g}")
+            lines.append(dict(zip(COLUMNS, line, strict=True)))
+        with results.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines)
 
-        for row in rows:
-            sides = [side for side in row.sides if side != "lenskit" or not QUICK]  # it compiles
-            for round_ in range(1 if QUICK else row.rounds):
-                for side in sides:
-                    if command := driver(row, side, data, environments):
-                        keep(row.name, side, round_, command)
-        if MAIN in names:
-            shutil.rmtree(data / "command", ignore_errors=True)
-            # Another learning rate trains anew and finds the prepared data in place.
-            for side, rate in (("crossrec", "1e-2"), ("crossrec, data in place", "1.01e-2")):
-                keep(MAIN, side, 0, main_job(data, rate))
+    for row in rows:
+        sides = [side for side in row.sides if side != "lenskit" or not QUICK]  # it compiles
+        for round_ in range(1 if QUICK else row.rounds):
+            for side in sides:
+                if command := driver(row, side, data, environments):
+                    keep(row.name, side, round_, command)
+    if MAIN in names:
+        shutil.rmtree(data / "command", ignore_errors=True)
+        # Another learning rate trains anew and finds the prepared data in place.
+        for side, rate in (("crossrec", "1e-2"), ("crossrec, data in place", "1.01e-2")):
+            keep(MAIN, side, 0, main_job(data, rate))
 
 
 def main_job(data: Path, learning_rate: str) -> list[str]:
