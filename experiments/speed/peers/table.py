@@ -64,8 +64,9 @@ def against_peers(measured: Measured) -> str:
         "| NDCG@10 | peak MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row, sides in measured.items():
+    for row in sorted((row for row in measured if row != "main"), key=place):
         model, _, data = row.partition(" ")
+        sides = measured[row]
         for side in (side for side in sides if side in NAMES):
             ours, theirs = sides["crossrec"], sides[side]
             rate = "interactions_per_s"
@@ -78,6 +79,12 @@ def against_peers(measured: Measured) -> str:
             cells += [both(ours, theirs, "ndcg", ".3f"), both(ours, theirs, "peak_mb")]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def place(row: str) -> tuple[int, int]:
+    """Where a row stands."""
+    model, _, data = row.partition(" ")
+    return list(MODELS).index(model), list(DATA).index(data)
 
 
 def commands(measured: Measured) -> str:
