@@ -162,7 +162,7 @@ def test_what_a_wandb_agent_starts_runs(
 def test_launchers_of_hydra(
     command: Command, tiny: list[str], tmp_path: Path, launcher: str, group: str
 ) -> None:
-    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")  # of the extra "launchers"
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")  # not in the lock
     ran = command(
         *("-m", *tiny, "transfer.lambda=0,1", f"hydra/launcher={launcher}{group}"),
         f"paths.artifacts={tmp_path / 'artifacts'}",

@@ -154,8 +154,7 @@ class Scene:
         return [
             *(sys.executable, "-m", "crossrec.train"),
             *("data=book_crossing_library_thing", "data.target=shelf"),
-            *("~data.reader.readers.lthing_data", f"+data.reader.readers.shelf={own}"),
-            *("data.reader.rating_factors=null", "cleaning=keep_all", f"paths.data={f}/data"),
+            *(f"+data.reader.readers.shelf={own}", "cleaning=keep_all", f"paths.data={f}/data"),
             *("encoder=huggingface", f"encoder.model={self.reader}", "encoder.whiten_dim=8"),
             *("pretraining.max_steps=12", "pretraining.checkpoint_every=2"),
             *("pretraining.batch_tokens=256", "trainer.max_epochs=8", "training.patience=8"),
