@@ -96,20 +96,22 @@ def _gpus() -> list[Counter]:
     """A counter for each NVIDIA GPU that this process may see; none without NVML."""
     try:
         import pynvml
-
+    except ImportError:
+        return []
+    try:
         pynvml.nvmlInit()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         numbers = [int(number) for number in visible if number.strip().isdigit()]
+        handles = map(
+            pynvml.nvmlDeviceGetHandleByIndex, numbers or range(pynvml.nvmlDeviceGetCount())
+        )
         found = []
-        for number in numbers or range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+        for handle in handles:
 
             def read(handle: object = handle) -> float:
                 return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
 
             found.append(Counter(read, 0.0, read()))
         return found
-    except ImportError:
-        return []
     except pynvml.NVMLError:  # no driver, or a GPU that does not count
         return []

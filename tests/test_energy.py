@@ -88,3 +88,29 @@ def test_gpus_count_what_is_visible(
     with Meter() as meter:
         spent.update({0: 11_000, 1: 22_000})
         assert meter.joules == pytest.approx(joules)
+
+
+def test_who_stops_the_command_while_nvml_loads_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pynvml.py").write_text("raise KeyboardInterrupt")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        Meter()
+
+
+def test_a_driver_that_is_missing_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NVMLError(Exception):
+        pass
+
+    def absent() -> None:
+        raise NVMLError("driver not loaded")
+
+    monkeypatch.setitem(
+        sys.modules, "pynvml", SimpleNamespace(NVMLError=NVMLError, nvmlInit=absent)
+    )
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path / "absent")
+    assert Meter().joules is None
