@@ -2,9 +2,8 @@
 
     python experiments/abxi/collect.py RUNS RESULTS_CSV
 
-A row for each target, protocol, seed, model and metric, for all users; `theirs` and `theirs_std`
-are the mean and deviation over five seeds of the authors' current code, where the protocol is
-theirs.
+A row for each target, protocol, seed, model and metric, for all users; theirs and theirs_std are
+the mean and deviation over five seeds of the authors' current code, where the protocol is theirs.
 """
 
 import sys
