@@ -175,7 +175,9 @@ def test_nothing_is_loaded_that_could_run_code(module: str) -> None:
     for node in ast.walk(MODULES[module]):
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         assert called not in {"torch.load", "torch.save", "eval", "exec"}, f"{module}: {called}"
-        assert "allow_pickle" not in {k.arg for k in getattr(node, "keywords", [])}, module
+        given = {k.arg: ast.unparse(k.value) for k in getattr(node, "keywords", [])}
+        assert "allow_pickle" not in given, module
+        assert given.get("trust_remote_code", "False") == "False", module
 
 
 def test_a_model_knows_data_by_its_vocabulary_alone() -> None:
