@@ -100,7 +100,7 @@ def check(search: "Sweep") -> None:
     """
     from crossrec.configuration.composing import check_config, plain
     from crossrec.configuration.overrides import as_experiment, compose_overrides
-    from crossrec.settings import in_one_process
+    from crossrec.stages.settings import in_one_process
     from crossrec.sweeping.space import ends
 
     for end in (0, 1):

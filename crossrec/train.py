@@ -25,10 +25,10 @@ from crossrec import world
 from crossrec.configuration.composing import CONF, check_config, compose, in_one_line, plain
 from crossrec.configuration.shell import ERROR_FILE, answer, guard
 from crossrec.run_record import complete_record, write_record
-from crossrec.settings import in_one_process
+from crossrec.stages.settings import in_one_process
 
 if TYPE_CHECKING:
-    from crossrec.stages import Outcome
+    from crossrec.stages.main_job import Outcome
 
 log = logging.getLogger("crossrec.train")  # also where this is __main__
 
@@ -95,10 +95,10 @@ def run(
     write_record(folder, OmegaConf.to_yaml(cfg, resolve=True), cfg.seed)
     settings = compose(cfg, folder)
 
-    from crossrec.collecting import write_data_report
     from crossrec.data.prepared import read_account
     from crossrec.report import write_run_report
-    from crossrec.stages import TRANSFERRED, main_job
+    from crossrec.stages.collecting import write_data_report
+    from crossrec.stages.main_job import TRANSFERRED, main_job
     from crossrec.tracking import logger_factory, mirror
     from crossrec.training.watching import Watch
 
@@ -151,8 +151,8 @@ def follow(cfg: DictConfig, choices: Mapping[str, str | None], folder: Path) -> 
     check_config(cfg, choices)
     settings = compose(cfg, folder)
 
-    from crossrec.stages import learn
-    from crossrec.staging import Staging
+    from crossrec.stages.main_job import learn
+    from crossrec.stages.staging import Staging
 
     learn(settings, Staging(settings.artifacts))
 

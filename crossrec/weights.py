@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
         settings = compose(cfg, folder)
 
         from crossrec.configuration.rehearsal import check_weights_alone
-        from crossrec.stages import hand_over_source
+        from crossrec.stages.main_job import hand_over_source
 
         check_weights_alone(settings, "crossrec.weights")
         print(f"weights: {hand_over_source(settings)}")

@@ -8,7 +8,11 @@ import pytest
 
 from crossrec.lineage import PACKAGE, code_behind
 
-MODULES = ("crossrec.training.fitting", "crossrec.transfer.parameters.lora", "crossrec.baselines")
+MODULES = (
+    "crossrec.training.fitting",
+    "crossrec.transfer.parameters.lora",
+    "crossrec.stages.baselines",
+)
 
 
 def names(*modules: str) -> set[str]:

@@ -93,7 +93,7 @@ def test_a_trainer_of_one_process_is_refused(
     tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from crossrec.configuration.rehearsal import check_trainer
-    from crossrec.settings import Part
+    from crossrec.stages.settings import Part
 
     for name, value in STARTED.items():
         monkeypatch.setenv(name, value)

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from crossrec.configuration.annotations import check_types
 from crossrec.configuration.values import check_keys, check_values, nearest
 from crossrec.errors import UserError
-from crossrec.settings import DataSettings, Part, Settings
+from crossrec.stages.settings import DataSettings, Part, Settings
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

@@ -15,7 +15,7 @@ from crossrec.evaluation.metrics import METRICS
 from crossrec.models.content import FixedContent
 from crossrec.models.fusion import fuse
 from crossrec.models.interface import Recommender
-from crossrec.settings import Part, Settings
+from crossrec.stages.settings import Part, Settings
 from crossrec.training.objectives import Softmax
 from crossrec.transfer.anchor import lay_over
 from crossrec.transfer.content.coral import CORAL

@@ -29,10 +29,10 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg, HydraConfig.get().runtime.choices)
         settings = compose_data(cfg, folder)
 
-        from crossrec.collecting import collect, export, write_data_report
         from crossrec.data.prepared import read_account, read_statistics
         from crossrec.data.statistics.tables import terminal
-        from crossrec.staging import Staging
+        from crossrec.stages.collecting import collect, export, write_data_report
+        from crossrec.stages.staging import Staging
 
         staging = Staging(settings.artifacts)
         data = collect(settings, staging)

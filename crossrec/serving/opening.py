@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor
 
-from crossrec.baselines import baselines
 from crossrec.configuration.composing import recompose
 from crossrec.data.domain import Domain
 from crossrec.data.pair import Side
@@ -19,13 +18,14 @@ from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content, read_content
 from crossrec.errors import UserError
 from crossrec.integrity import check
-from crossrec.learning import Learning, Model, account_of
-from crossrec.scoring import Contestant
 from crossrec.serving.growing import Additions, grown_content, grown_pair, grown_weights
 from crossrec.serving.rows import Mixed, Row, at_work, baseline
 from crossrec.serving.text import Reader
-from crossrec.settings import Part
-from crossrec.staging import Staging
+from crossrec.stages.baselines import baselines
+from crossrec.stages.learning import Learning, Model, account_of
+from crossrec.stages.scoring import Contestant
+from crossrec.stages.settings import Part
+from crossrec.stages.staging import Staging
 from crossrec.training.weights import read_weights
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from crossrec.data.domain import Domain
 from crossrec.data.pair import Side
 from crossrec.data.sequences import Sequences
 from crossrec.evaluation.mixing import standardized
-from crossrec.learning import Model
 from crossrec.models.interface import Recommender
-from crossrec.scoring import Ranker, Single
 from crossrec.serving.past import Past, as_sequences
+from crossrec.stages.learning import Model
+from crossrec.stages.scoring import Ranker, Single
 from crossrec.training.recommender import final_states
 from crossrec.transfer.pair_model import PairModel
 

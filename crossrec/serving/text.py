@@ -16,8 +16,8 @@ from crossrec.encoders.text import compose
 from crossrec.errors import UserError
 from crossrec.integrity import RECORD
 from crossrec.serving.problems import Problem
-from crossrec.settings import Settings
-from crossrec.trainers import device_of
+from crossrec.stages.settings import Settings
+from crossrec.stages.trainers import device_of
 
 
 class NoText(Problem):

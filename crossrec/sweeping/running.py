@@ -13,7 +13,7 @@ from crossrec.configuration.overrides import compose_overrides
 from crossrec.train import run
 
 if TYPE_CHECKING:  # both load torch, which a slip of the hand need not wait for
-    from crossrec.stages import Outcome
+    from crossrec.stages.main_job import Outcome
     from crossrec.training.watching import Say
 
 FORMAT = logging.Formatter("[%(asctime)s] %(message)s", "%H:%M:%S")

@@ -20,13 +20,13 @@ import hydra
 import polars as pl
 from recording import errors_of, measured, train, trivial
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair
-from crossrec.scoring import Contestant
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.scoring import Contestant
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 
 PAIRS = {
     "movielens": ("data=movielens", "data.source=ml-1m:Sci-Fi", "data.target=ml-1m:Romance"),

@@ -17,11 +17,18 @@ from crossrec.data.sequences import Sequences
 from crossrec.encoders.content import Content
 from crossrec.evaluation.ranking import ScoreBlock
 from crossrec.evaluation.ratings import RatingErrors, TrainMeans, damped_mean
-from crossrec.judging import trained
-from crossrec.learning import Learning, account_of
-from crossrec.scoring import Contestant, Single, direct, of_model, of_pair_model, truth_scores
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages.judging import trained
+from crossrec.stages.learning import Learning, account_of
+from crossrec.stages.scoring import (
+    Contestant,
+    Single,
+    direct,
+    of_model,
+    of_pair_model,
+    truth_scores,
+)
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 from crossrec.training.objectives import mean_rating
 from crossrec.transfer.pair_model import PairModel
 

@@ -21,19 +21,19 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose
 from crossrec.data.columns import USER
 from crossrec.data.prepared import load_pair
 from crossrec.data.storage import in_train
-from crossrec.encoding import encode_items
-from crossrec.end_to_end import keep_states
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import rank
-from crossrec.learning import Learning, validation_of
-from crossrec.pretraining import pretrain_encoder
-from crossrec.scoring import Ranker
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.encoding import encode_items
+from crossrec.stages.end_to_end import keep_states
+from crossrec.stages.learning import Learning, validation_of
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.scoring import Ranker
+from crossrec.stages.staging import Staging
 
 HERE = Path(__file__).parent
 # All rows have the same few epochs, little patience, and a sample of negatives in the softmax.

@@ -19,7 +19,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose
 from crossrec.data.columns import ITEM
 from crossrec.data.prepared import load_pair
@@ -27,15 +26,16 @@ from crossrec.data.simulation.kit_files import SHARED, read_domain_kit, read_sha
 from crossrec.data.simulation.products import make_products
 from crossrec.data.storage import in_train, read_items
 from crossrec.encoders.content import Content
-from crossrec.encoding import encode_items
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import rank
 from crossrec.evaluation.significance import t_quantile
-from crossrec.learning import Learning
-from crossrec.pretraining import pretrain_encoder
-from crossrec.scoring import Ranker
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.encoding import encode_items
+from crossrec.stages.learning import Learning
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.scoring import Ranker
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 
 HERE = Path(__file__).parent
 COMMON = (

@@ -21,13 +21,13 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose, part, plain
 from crossrec.data.columns import ITEM, POSITION, RATING, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.storage import read_interactions
 from crossrec.encoders.text import TEXT_FIELDS
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 
 # Where the shipped options leave too little to plant anything in.
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -18,8 +18,6 @@ import polars as pl
 import pytest
 import torch
 
-from crossrec import pretraining
-from crossrec.collecting import collect
 from crossrec.data import histories, pair, prepared, train_histories
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.datamodule import DomainDataModule
@@ -29,10 +27,12 @@ from crossrec.data.sequences import HeldOut, Sequences
 from crossrec.data.storage import DOMAINS, read_interactions, read_items, read_reviews
 from crossrec.models.item_knn import ItemKNN
 from crossrec.models.popularity import Popularity
-from crossrec.pretraining import pretrain_encoder
-from crossrec.scoring import of_baseline, train_matrix
-from crossrec.settings import Part, Settings
-from crossrec.staging import Staging
+from crossrec.stages import pretraining
+from crossrec.stages.collecting import collect
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.scoring import of_baseline, train_matrix
+from crossrec.stages.settings import Part, Settings
+from crossrec.stages.staging import Staging
 from crossrec.training.material import Material
 from crossrec.training.objectives import BPR, Rating, Softmax
 

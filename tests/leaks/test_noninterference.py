@@ -19,9 +19,6 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from crossrec import pretraining
-from crossrec.baselines import baselines, tune
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, part
 from crossrec.data import prepared, storage
 from crossrec.data.columns import ITEM, ROW, SPLIT, USER
@@ -29,12 +26,15 @@ from crossrec.data.domain import Domain
 from crossrec.data.prepared import load_pair
 from crossrec.data.storage import DOMAINS, read_items, read_reviews
 from crossrec.encoders.language_model import LanguageModel
-from crossrec.encoding import encode_items
 from crossrec.evaluation.ratings import TrainMeans
-from crossrec.learning import Learning
-from crossrec.pretraining import pretrain_encoder
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages import pretraining
+from crossrec.stages.baselines import baselines, tune
+from crossrec.stages.collecting import collect
+from crossrec.stages.encoding import encode_items
+from crossrec.stages.learning import Learning
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 from crossrec.training.material import Material
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")

@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crossrec.collecting import collect
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, SPLIT, TIMESTAMP, USER
 from crossrec.data.pair import align
 from crossrec.data.prepared import describe, load_pair, read_account
 from crossrec.data.sequences import HeldOut
 from crossrec.data.splits import leave_one_out
 from crossrec.errors import UserError
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.staging import Staging
 
 SPLITS = ("leave_one_out", "few_shot", "ratio", "temporal", "cold_users", "cold_items", "shared")
 Plant = Callable[[str, str], Any]

@@ -11,10 +11,10 @@ import pytest
 
 from crossrec.cost import peak_memory
 from crossrec.data.pair import DomainPair
-from crossrec.exhibits import EVENTS_A_DOMAIN, USERS_A_KIND, examples
 from crossrec.report import main
 from crossrec.reporting.content_map import mixing, plane
 from crossrec.reporting.reading import curves_of
+from crossrec.stages.exhibits import EVENTS_A_DOMAIN, USERS_A_KIND, examples
 
 
 def test_a_run_and_the_run_that_reuses_it(

@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 import yaml
 
-from crossrec import stages, sweep
+from crossrec import sweep
 from crossrec.data.pair import DomainPair
 from crossrec.locking import lock
+from crossrec.stages import main_job as stages
 
 Command = Callable[..., Any]
 LAMBDAS, MUS = (0, 1, 100), (0, 1)

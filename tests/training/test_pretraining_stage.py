@@ -14,11 +14,11 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from transformers import AutoModel
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose
 from crossrec.errors import UserError
-from crossrec.pretraining import NO_OPTIONS, pretrain_encoder
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.pretraining import NO_OPTIONS, pretrain_encoder
+from crossrec.stages.staging import Staging
 from crossrec.training.options import PretrainingOptions
 
 Stage = Callable[..., tuple[Path, Staging]]

@@ -15,10 +15,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from safetensors import safe_open
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose
-from crossrec.pretraining import pretrain_encoder
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.staging import Staging
 from crossrec.training import language_model_training
 from crossrec.training.checkpoint import Checkpoint, read_checkpoint
 from crossrec.training.material import Material

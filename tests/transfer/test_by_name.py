@@ -10,7 +10,7 @@ import pytest
 
 from crossrec.configuration.composing import CONF, compose
 from crossrec.errors import UserError
-from crossrec.settings import Settings
+from crossrec.stages.settings import Settings
 
 METHODS = sorted(path.stem for path in (CONF / "transfer").glob("*.yaml"))
 READ_TEXT = {"unisrec", "vq_rec", "zero_shot_text"}

@@ -9,7 +9,7 @@ from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.ease import EASE
-from crossrec.scoring import history_matrix, of_pair_model, train_matrix
+from crossrec.stages.scoring import history_matrix, of_pair_model, train_matrix
 from crossrec.training.pair_training import build_pair
 from crossrec.transfer.preferences import joint_ease
 from crossrec.transfer.preferences.joint_ease import JointEASE

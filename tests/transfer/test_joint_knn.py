@@ -11,7 +11,7 @@ from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.item_knn import ItemKNN
-from crossrec.scoring import history_matrix, of_pair_model, train_matrix
+from crossrec.stages.scoring import history_matrix, of_pair_model, train_matrix
 from crossrec.training.pair_training import build_pair
 from crossrec.transfer.preferences.joint_knn import JointKNN
 

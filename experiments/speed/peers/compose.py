@@ -5,11 +5,11 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from crossrec.collecting import collect
 from crossrec.configuration.composing import CONF, compose_data
 from crossrec.configuration.composing import compose as compose_settings
-from crossrec.settings import Settings
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
 
 EXPERIMENT = "+experiment=movielens_1m_to_100k"
 

@@ -25,7 +25,7 @@ from crossrec.evaluation.metrics import METRICS
 from crossrec.evaluation.ranking import Ranking, rank
 from crossrec.models.ease import EASE
 from crossrec.models.item_knn import ItemKNN
-from crossrec.scoring import Scorer, of_baseline, of_model, of_pair_model, train_matrix
+from crossrec.stages.scoring import Scorer, of_baseline, of_model, of_pair_model, train_matrix
 from crossrec.training.fitting import build_model, fit_source
 from crossrec.training.pair_training import PairTraining, fit_pair
 from crossrec.transfer.pair_model import domain_of

@@ -5,14 +5,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from crossrec.asking import Questions, Tokens, train_pairs
 from crossrec.encoders.likelihood import answer_tokens, open_causal
 from crossrec.errors import UserError
-from crossrec.language_judge import MODEL, PROMPT
 from crossrec.lineage import code_behind
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import trainer_of
+from crossrec.stages.reranking.asking import Questions, Tokens, train_pairs
+from crossrec.stages.reranking.language_judge import MODEL, PROMPT
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import trainer_of
 from crossrec.training.judge_tuning import Example, tune_judge
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def tuned(
         "tuning": {key: value for key, value in o.items() if key.startswith("tune_")},
         "precision": settings.trainer.config["precision"],
     }
-    folder = staging.stage("tune", code_behind("crossrec.tuning"), inputs, make)
+    folder = staging.stage("tune", code_behind("crossrec.stages.reranking.tuning"), inputs, make)
     account = json.loads((folder / "tuning.json").read_text())
     before, after = account["auc_before"], account["auc_after"]
     log.info("           AUC of held-out train events %.3f -> %.3f", before, after)

@@ -13,9 +13,9 @@ from crossrec.models.interface import Recommender
 from crossrec.models.matrix_factorization import MatrixFactorization
 from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
-from crossrec.reasons import Explainer
-from crossrec.recommend import recommend
-from crossrec.scoring import Single, of_model
+from crossrec.stages.reasons import Explainer
+from crossrec.stages.recommend import recommend
+from crossrec.stages.scoring import Single, of_model
 
 
 def without_texts(domain: Domain) -> Explainer:

@@ -9,22 +9,22 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crossrec.curves import keep_curve, show_curve
 from crossrec.data.domain import Domain
 from crossrec.data.identities import Identity
 from crossrec.data.pair import DomainPair
 from crossrec.data.pseudonyms import fingerprint
 from crossrec.encoders.content import Content
-from crossrec.end_to_end import EndToEnd
-from crossrec.handover import WEIGHTS, Received
 from crossrec.lineage import code_behind
 from crossrec.models.content import LearnedContent
 from crossrec.models.fusion import fuse
 from crossrec.models.interface import Recommender
-from crossrec.scoring import Single, of_model, of_pair_model
-from crossrec.settings import Part, Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of, started, trainer_of
+from crossrec.stages.curves import keep_curve, show_curve
+from crossrec.stages.end_to_end import EndToEnd
+from crossrec.stages.handover import WEIGHTS, Received
+from crossrec.stages.scoring import Single, of_model, of_pair_model
+from crossrec.stages.settings import Part, Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of, started, trainer_of
 from crossrec.training.fitting import (
     build_model,
     fit_private,
@@ -118,7 +118,7 @@ class Learning:
             "salt": key and fingerprint(key),
         }
         code = code_behind("crossrec.data.pseudonyms", "crossrec.encoders.whitening")
-        return self.staging.stage("source", (*code, "handover.py"), inputs, make)
+        return self.staging.stage("source", (*code, "stages/handover.py"), inputs, make)
 
     def train(self, name: str, method: Part, source: Path | None) -> Path:
         """A model of the target, with a transfer method.

@@ -14,20 +14,20 @@ from rich.progress import track
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crossrec.asking import Questions, item_texts
 from crossrec.data.pair import DomainPair
 from crossrec.encoders.language_model import weights_digest
 from crossrec.encoders.likelihood import locate_causal
 from crossrec.evaluation.ranking import rank
 from crossrec.evaluation.reranking import Judged, choose_weight, compared
 from crossrec.evaluation.reranking_tables import markdown, sentence
-from crossrec.language_judge import MODEL, Judge, read_judge_prompt
 from crossrec.lineage import code_behind
-from crossrec.scoring import Ranker
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of
-from crossrec.tuning import tuned
+from crossrec.stages.reranking.asking import Questions, item_texts
+from crossrec.stages.reranking.language_judge import MODEL, Judge, read_judge_prompt
+from crossrec.stages.reranking.tuning import tuned
+from crossrec.stages.scoring import Ranker
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of
 
 log = logging.getLogger(__name__)
 Part = Literal["valid", "test"]
@@ -116,7 +116,7 @@ class Reranking:
                 save_file(vars(judged), folder / f"{part}.safetensors")
             (folder / "judge.json").write_text(json.dumps(account, indent=1) + "\n")
 
-        code = code_behind("crossrec.reranking")
+        code = code_behind("crossrec.stages.reranking.stage")
         artifact = self.staging.stage("judge", code, inputs, make)
         test = json.loads((artifact / "judge.json").read_text())["test"]
         log.info(

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from crossrec.data.columns import ITEM, TITLE, USER
-from crossrec.reasons import Explainer, Reasons
-from crossrec.scoring import USERS_PER_BLOCK, Ranker
+from crossrec.stages.reasons import Explainer, Reasons
+from crossrec.stages.scoring import USERS_PER_BLOCK, Ranker
 
 
 @torch.no_grad()

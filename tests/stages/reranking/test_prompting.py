@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrec.errors import UserError
-from crossrec.prompting import PROMPTS, Prompt
+from crossrec.stages.reranking.prompting import PROMPTS, Prompt
 
 
 @pytest.mark.parametrize("file", sorted(PROMPTS.glob("*.txt")), ids=lambda file: file.stem)

@@ -13,10 +13,10 @@ from crossrec.encoders.linear import fastest_dtype
 from crossrec.encoders.media_files import MEDIA
 from crossrec.encoders.text import compose, text_lengths
 from crossrec.encoders.whitening import VectorMap
-from crossrec.sensing import given_vectors, sense
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of, processes_of
+from crossrec.stages.sensing import given_vectors, sense
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of, processes_of
 
 log = logging.getLogger(__name__)
 

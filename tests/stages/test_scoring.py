@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from crossrec.baselines import baselines, tune
 from crossrec.data.pair import DomainPair
 from crossrec.data.simulation.preferences import Preferences
 from crossrec.evaluation.metrics import ndcg
-from crossrec.judging import judge, oracle, trained
 from crossrec.models.two_tower import TwoTower
-from crossrec.scoring import (
+from crossrec.stages.baselines import baselines, tune
+from crossrec.stages.judging import judge, oracle, trained
+from crossrec.stages.scoring import (
     Single,
     history_matrix,
     of_model,

@@ -10,7 +10,7 @@ from crossrec.data.columns import BRAND, CATEGORIES, ITEM, PAD, TITLE
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
 from crossrec.data.sequences import HeldOut, Sequences
-from crossrec.reasons import Explainer
+from crossrec.stages.reasons import Explainer
 
 
 def sequences(histories: list[list[int]], n_items: int) -> Sequences:

@@ -6,7 +6,7 @@ import pytest
 
 from crossrec.encoders.generation import continue_texts
 from crossrec.encoders.likelihood import open_causal
-from crossrec.reason_writing import first_sentence, grounded
+from crossrec.stages.reranking.reason_writing import first_sentence, grounded
 
 PAST, ITEM = "Acme Copper Kettle, 2 Quart, Retro", "Acme Steel Saucepan, 2 Quart, Retro"
 

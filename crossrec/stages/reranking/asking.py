@@ -14,7 +14,7 @@ from crossrec.data.sequences import Sequences
 from crossrec.data.storage import read_items
 from crossrec.encoders.text import REVIEWS, compose
 from crossrec.errors import UserError
-from crossrec.prompting import Prompt
+from crossrec.stages.reranking.prompting import Prompt
 
 
 def item_texts(data: Path, fields: Sequence[str], chars: int) -> list[str | None]:

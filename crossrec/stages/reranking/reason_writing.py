@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crossrec.asking import item_texts
 from crossrec.data.columns import ITEM, USER
 from crossrec.encoders.generation import continue_texts
 from crossrec.encoders.language_model import weights_digest
 from crossrec.encoders.likelihood import locate_causal, open_causal
 from crossrec.lineage import code_behind
-from crossrec.prompting import Prompt
-from crossrec.reasons import Explainer
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of
+from crossrec.stages.reasons import Explainer
+from crossrec.stages.reranking.asking import item_texts
+from crossrec.stages.reranking.prompting import Prompt
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of
 
 log = logging.getLogger(__name__)
 KEY = "recommend.writer"
@@ -91,7 +91,7 @@ class ReasonWriter:
             asked = asked.select(USER, ITEM, line=pl.Series(kept, dtype=pl.String))
             asked.write_parquet(folder / "reasons.parquet")
 
-        code = code_behind("crossrec.reason_writing")
+        code = code_behind("crossrec.stages.reranking.reason_writing")
         folder = self.staging.stage("reasons", code, inputs, make)
         written = pl.read_parquet(folder / "reasons.parquet")
         log.info(

@@ -16,7 +16,7 @@ from crossrec.data.sequences import HeldOut
 from crossrec.data.simulation.preferences import Preferences
 from crossrec.evaluation.evaluate import Panel
 from crossrec.evaluation.sampled import fixed_negatives
-from crossrec.scoring import (
+from crossrec.stages.scoring import (
     Contestant,
     Ranker,
     RatingModel,

@@ -5,9 +5,8 @@ from pathlib import Path
 from string import Formatter
 
 from crossrec.errors import UserError
-from crossrec.lineage import PACKAGE
 
-PROMPTS = PACKAGE / "prompts"
+PROMPTS = Path(__file__).parent / "prompts"
 HISTORY, ITEM, DOMAIN = "history", "item", "domain"
 
 

@@ -11,16 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossrec import reranking
-from crossrec.asking import Questions, Tokens, train_pairs
 from crossrec.configuration.composing import CONF, compose
 from crossrec.data.pair import DomainPair
 from crossrec.encoders.likelihood import open_causal
 from crossrec.errors import UserError
 from crossrec.evaluation.ranking import rank
-from crossrec.prompting import Prompt
-from crossrec.scoring import Single, of_utility
-from crossrec.staging import Staging
+from crossrec.stages.reranking import stage as reranking
+from crossrec.stages.reranking.asking import Questions, Tokens, train_pairs
+from crossrec.stages.reranking.prompting import Prompt
+from crossrec.stages.scoring import Single, of_utility
+from crossrec.stages.staging import Staging
 
 PROMPT = Prompt("So far:\n{history}\nThen {item}?")
 

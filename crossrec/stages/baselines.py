@@ -17,7 +17,7 @@ from crossrec.lineage import code_behind
 from crossrec.models.ease import EASE, Gram
 from crossrec.models.item_knn import ItemKNN
 from crossrec.models.popularity import Popularity
-from crossrec.scoring import (
+from crossrec.stages.scoring import (
     Contestant,
     Single,
     calibrated,
@@ -25,7 +25,7 @@ from crossrec.scoring import (
     of_baseline,
     train_matrix,
 )
-from crossrec.staging import Staging
+from crossrec.stages.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def tune_baselines(staging: Staging, data: Path, target: Domain) -> Tuned:
     def make(folder: Path) -> None:
         (folder / "settings.json").write_text(json.dumps(tune(target), indent=1) + "\n")
 
-    code = code_behind("crossrec.baselines")
+    code = code_behind("crossrec.stages.baselines")
     folder = staging.stage("baselines", code, {"data": data.name}, make)
     tuned: Tuned = json.loads((folder / "settings.json").read_text())
     for name, settings in tuned.items():

@@ -27,7 +27,7 @@ from crossrec.encoders.language_model import LanguageModel, weights_digest
 from crossrec.encoders.whitening import VectorMap
 from crossrec.errors import UserError
 from crossrec.models.interface import Recommender
-from crossrec.settings import Settings
+from crossrec.stages.settings import Settings
 
 log = logging.getLogger(__name__)
 WEIGHTS, ABOUT = "weights.safetensors", "source.json"

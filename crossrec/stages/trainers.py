@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from crossrec.settings import Settings
+from crossrec.stages.settings import Settings
 from crossrec.training.progress import StageBar
 from crossrec.world import n_machines, n_ranks
 

@@ -11,10 +11,10 @@ import numpy as np
 from crossrec.data.domain import Domain
 from crossrec.evaluation.mixing import choose_weights
 from crossrec.evaluation.ranking import rank
-from crossrec.learning import account_of
 from crossrec.lineage import code_behind
-from crossrec.scoring import Contestant, Mixture, calibrated
-from crossrec.staging import Staging
+from crossrec.stages.learning import account_of
+from crossrec.stages.scoring import Contestant, Mixture, calibrated
+from crossrec.stages.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def guard(
         }
         (folder / "training.json").write_text(json.dumps(account, indent=1) + "\n")
 
-    code = code_behind("crossrec.guarding", "crossrec.baselines")
+    code = code_behind("crossrec.stages.guarding", "crossrec.stages.baselines")
     folder = staging.stage(stage, code, {"names": names, **reads}, make)
     account = account_of(folder)
     said = ", ".join(

@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 
-from crossrec.curves import keep_curve, show_curve
 from crossrec.data.columns import ITEM
 from crossrec.data.storage import DOMAINS, read_items, read_reviews, train_items
 from crossrec.data.text_files import text_blocks, text_files
@@ -24,9 +23,10 @@ from crossrec.encoders.text import compose, corpus
 from crossrec.encoders.token_file import TokenFile, write_tokens
 from crossrec.errors import UserError
 from crossrec.lineage import code_behind
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import trainer_of
+from crossrec.stages.curves import keep_curve, show_curve
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import trainer_of
 from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain

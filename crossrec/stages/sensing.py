@@ -21,9 +21,9 @@ from crossrec.encoders.media_model import MediaModel, locate_media_model
 from crossrec.encoders.text import compose
 from crossrec.encoders.tiny import TINY
 from crossrec.errors import UserError
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of, trainer_of
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of, trainer_of
 from crossrec.training.word_prediction import learn_words
 
 log = logging.getLogger(__name__)

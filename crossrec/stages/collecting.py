@@ -21,8 +21,8 @@ from crossrec.data.statistics.account import as_json
 from crossrec.data.statistics.plots import plot_domains
 from crossrec.data.statistics.tables import markdown
 from crossrec.data.storage import DOMAINS, read_interactions
-from crossrec.settings import DataSettings, Part
-from crossrec.staging import Staging
+from crossrec.stages.settings import DataSettings, Part
+from crossrec.stages.staging import Staging
 
 log = logging.getLogger(__name__)
 PLACES = ("folder", "download")  # where files lie is no input: what is in them is

@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossrec.baselines import METRIC, Tuned, baselines, tune_baselines
-from crossrec.collecting import collect
 from crossrec.data.identities import Identity, split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
-from crossrec.encoding import encode_items
-from crossrec.end_to_end import keep_states
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
-from crossrec.exhibits import write_exhibits
-from crossrec.guarding import guard, guarded
-from crossrec.handover import Received, hand_over, reading
-from crossrec.judging import carried, judge, oracle, trained
-from crossrec.learning import Learning, account_of, validation_of
 from crossrec.models.interface import Recommender
-from crossrec.pretraining import pretrain_encoder
-from crossrec.reason_writing import ReasonWriter
-from crossrec.reasons import Explainer
-from crossrec.recommend import recommend, write_recommendations
-from crossrec.reranking import Reranking
-from crossrec.scoring import Contestant, Ranker
-from crossrec.settings import Part, Settings
-from crossrec.staging import Cost, Staging
+from crossrec.stages.baselines import METRIC, Tuned, baselines, tune_baselines
+from crossrec.stages.collecting import collect
+from crossrec.stages.encoding import encode_items
+from crossrec.stages.end_to_end import keep_states
+from crossrec.stages.exhibits import write_exhibits
+from crossrec.stages.guarding import guard, guarded
+from crossrec.stages.handover import Received, hand_over, reading
+from crossrec.stages.judging import carried, judge, oracle, trained
+from crossrec.stages.learning import Learning, account_of, validation_of
+from crossrec.stages.pretraining import pretrain_encoder
+from crossrec.stages.reasons import Explainer
+from crossrec.stages.recommend import recommend, write_recommendations
+from crossrec.stages.reranking.reason_writing import ReasonWriter
+from crossrec.stages.reranking.stage import Reranking
+from crossrec.stages.scoring import Contestant, Ranker
+from crossrec.stages.settings import Part, Settings
+from crossrec.stages.staging import Cost, Staging
 from crossrec.training.objectives import Rating
 from crossrec.training.weights import read_weights
 from crossrec.transfer.method import check_overlap

@@ -17,13 +17,13 @@ from crossrec.encoders.text import compose
 from crossrec.encoders.token_states import read_states, write_states
 from crossrec.errors import UserError
 from crossrec.models.content import LearnedContent
-from crossrec.settings import Settings
-from crossrec.staging import Staging
-from crossrec.trainers import device_of
+from crossrec.stages.settings import Settings
+from crossrec.stages.staging import Staging
+from crossrec.stages.trainers import device_of
 
 COMPARED = 64  # texts on which the last layers must make what the whole model made
 TOLERANCE = {"float32": 1e-3}  # of their relative difference; 0.05 for the short types
-CODE = "crossrec.end_to_end"
+CODE = "crossrec.stages.end_to_end"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def keep_states(
         "layers": layers,
         **options,
     }
-    folder = staging.stage("states", ("encoders", "end_to_end.py"), inputs, make)
+    folder = staging.stage("states", ("encoders", "stages/end_to_end.py"), inputs, make)
     vector_map = load_file(s.artifacts / content.artifact / FILE)
     mean, matrix = (vector_map[name].float() for name in ("mean", "matrix"))
     states, offsets, texts = read_states(folder, len(mean), options["dtype"])

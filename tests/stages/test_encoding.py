@@ -9,11 +9,11 @@ import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-import crossrec.encoding
-from crossrec.collecting import collect
+import crossrec.stages.encoding
 from crossrec.configuration.composing import CONF, compose
 from crossrec.encoders.language_model import LanguageModel
-from crossrec.staging import Staging
+from crossrec.stages.collecting import collect
+from crossrec.stages.staging import Staging
 
 Command = Callable[..., Any]
 
@@ -63,7 +63,7 @@ def test_as_many_processes_read_as_train(
     def write(*_: Any, workers: int, **__: Any) -> None:
         raise Asked(workers)
 
-    monkeypatch.setattr(crossrec.encoding, "write_content", write)
+    monkeypatch.setattr(crossrec.stages.encoding, "write_content", write)
     settings = [setting for setting in tiny if setting != "encoder=none"]
     settings += ["encoder=huggingface", f"encoder.model={reader}", f"paths.artifacts={tmp_path}"]
     ddp = ["trainer=ddp", "trainer.accelerator=cpu"]
@@ -81,4 +81,6 @@ def test_as_many_processes_read_as_train(
         staging = Staging(made.artifacts)
         data = collect(made, staging)
         with pytest.raises(Asked, match=f"^{workers}$"):
-            crossrec.encoding.encode_texts(made, staging, data, LanguageModel(reader, "mean"))
+            crossrec.stages.encoding.encode_texts(
+                made, staging, data, LanguageModel(reader, "mean")
+            )

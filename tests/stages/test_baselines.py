@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossrec import baselines as module
-from crossrec.baselines import METRIC, baselines, tune, tune_baselines
 from crossrec.data.pair import DomainPair
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import rank
 from crossrec.models.ease import EASE, Gram
 from crossrec.models.item_knn import ItemKNN
-from crossrec.scoring import Ranker, Single, of_baseline, train_matrix
-from crossrec.staging import Staging
+from crossrec.stages import baselines as module
+from crossrec.stages.baselines import METRIC, baselines, tune, tune_baselines
+from crossrec.stages.scoring import Ranker, Single, of_baseline, train_matrix
+from crossrec.stages.staging import Staging
 
 
 def validated(ranker: Ranker) -> float:
@@ -73,7 +73,7 @@ def test_too_many_items_and_users_leave_ease_out(
     assert list(tuned) == ["popularity", "item-knn"]
     names = [contestant.name for contestant in baselines(target, None, tuned)]
     assert names == ["popularity", "item-knn"]
-    caplog.set_level(logging.INFO, logger="crossrec.baselines")
+    caplog.set_level(logging.INFO, logger="crossrec.stages.baselines")
     tune_baselines(Staging(tmp_path), tmp_path / "collect-1", target)
     assert f"no ease: its matrix has over {side - 1} rows" in caplog.text
 
@@ -84,7 +84,7 @@ def test_they_are_tuned_once_for_all_runs_on_the_same_data(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, logger="crossrec.baselines")
+    caplog.set_level(logging.INFO, logger="crossrec.stages.baselines")
     data = tmp_path / "collect-1"
     first = tune_baselines(Staging(tmp_path), data, small_pair.target_only)
     settings = first["ease"]

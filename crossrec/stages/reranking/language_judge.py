@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossrec.asking import Questions, Tokens
 from crossrec.data.columns import PAD
 from crossrec.encoders.likelihood import answer_tokens, log_likelihood, open_causal, yes_over_no
 from crossrec.errors import UserError
-from crossrec.prompting import Prompt
+from crossrec.stages.reranking.asking import Questions, Tokens
+from crossrec.stages.reranking.prompting import Prompt
 
 MODEL, PROMPT = "reranking.model", "reranking.prompt"  # the settings, for what is said of mistakes
 

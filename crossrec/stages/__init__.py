@@ -1,0 +1,1 @@
+"""The stages of the main job: each makes one artifact, or reuses it."""
