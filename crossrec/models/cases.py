@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossrec.models.tables import inner_products, rows
+from crossrec.models.tables import inner_products, rows, whole
 
 Events = tuple[Tensor, Tensor, Tensor]
 """Users, items and ratings of M events, (M,) each; NaN where there is no rating."""
@@ -18,10 +18,11 @@ class Factors:
 
     Attributes:
         user: (M, d) p of each case.
-        item: (n_items, d) q of the candidates, or a table in which their rows are.
+        item: q of the candidates in the first n_items rows, d columns each, or at `places`.
         user_bias: (M, 1), or None.
-        item_bias: (n_items, 1), or None.
+        item_bias: b of the candidates in the first n_items rows, one column; or None.
         places: (n_items,) the row of each candidate in `item`; None where it is its code.
+        n_items: candidates; None for all rows.
     """
 
     user: Tensor
@@ -29,15 +30,16 @@ class Factors:
     user_bias: Tensor | None = None
     item_bias: Tensor | None = None
     places: Tensor | None = None
+    n_items: int | None = None
 
-    @property
-    def n_items(self) -> int:
-        """Candidates."""
+    def __len__(self) -> int:
+        if self.n_items is not None:
+            return self.n_items
         return len(self.item if self.places is None else self.places)
 
     def score(self, candidates: Tensor) -> Tensor:
         """(M,) or (M, S) items, those of row m for case m -> their scores, of the same shape."""
-        codes = candidates.view(len(candidates), -1)
+        codes = candidates if candidates.dim() == 2 else candidates.unsqueeze(1)
         places = codes if self.places is None else self.places[codes]
         scores = inner_products(self.user, self.item, places)
         if self.item_bias is not None:
@@ -53,12 +55,13 @@ class Factors:
 
     def items(self, codes: Tensor | None = None) -> Tensor:
         """(n_items, k) vectors of all candidates, or (C, k) of the given (C,) ones."""
-        item, bias, places = self.item, self.item_bias, self.places
-        if codes is not None:
-            places = codes if places is None else places[codes]
-            bias = None if bias is None else rows(bias, codes)
-        if places is not None:
-            item = rows(item, places)
+        if codes is None:
+            item = whole(self.item)[: len(self)] if self.places is None else self.item
+            bias = None if self.item_bias is None else whole(self.item_bias)[: len(self)]
+            item = item if self.places is None else rows(item, self.places)
+        else:
+            item = rows(self.item, codes if self.places is None else self.places[codes])
+            bias = None if self.item_bias is None else rows(self.item_bias, codes)
         one = item.new_ones(len(item), 1)
         return _beside(item, None if self.user_bias is None else one, bias)
 
@@ -91,7 +94,7 @@ class Cases:
     @classmethod
     def of_factors(cls, factors: Factors, events: Events) -> "Cases":
         """Cases whose score is an inner product."""
-        return cls(*events, factors.n_items, factors.score, factors)
+        return cls(*events, len(factors), factors.score, factors)
 
     @classmethod
     def of_vectors(

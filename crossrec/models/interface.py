@@ -28,6 +28,8 @@ class Recommender(nn.Module, ABC):
         item_tables: names of the parameters with one row an item (n_items + n_context rows).
         user_tables: names of the parameters with one row a user (n_users rows).
         factorized: whether the score is the inner product.
+        row_tables: names of the tables of which training reads the rows that a batch asks for,
+            and no others, as `tables.rows` and the like do it.
         content_maps: names of the linear maps, without bias, that read content vectors (or None).
     """
 
@@ -36,6 +38,7 @@ class Recommender(nn.Module, ABC):
     max_history: int
     item_tables: tuple[str, ...]
     user_tables: tuple[str, ...]
+    row_tables: tuple[str, ...] = ()
     content_maps: tuple[str, ...] = ()
 
     def observe(self, users: Tensor, items: Tensor) -> None:

@@ -48,6 +48,8 @@ class MatrixFactorization(Recommender):
         self.item_tables = ("item_embedding", "item_bias")
         self.user_tables = ("user_embedding", "user_bias")
         self.content = as_module(content if use_content else None)
+        if self.content is None:
+            self.row_tables = (*self.item_tables, *self.user_tables)
         self.content_map = content_map(self.content.dim, dim) if self.content else None
 
     def embed_items(self) -> Tensor:
@@ -71,8 +73,9 @@ class MatrixFactorization(Recommender):
         """Straight from the tables: nothing is made that a batch does not ask for."""
         factors = Factors(
             rows(self.user_embedding, users),
-            self.embed_items()[: self.n_items],
+            self.embed_items(),
             rows(self.user_bias, users),
-            self.item_bias[: self.n_items],
+            self.item_bias,
+            n_items=self.n_items,
         )
         return Cases.of_factors(factors, (users, items[:, 0], ratings[:, 0]))

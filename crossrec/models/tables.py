@@ -15,7 +15,7 @@ def rows(table: Tensor, codes: Tensor) -> Tensor:
         table: of 32-bit or 16-bit floats.
         codes: int64, each 0 .. n - 1.
     """
-    found: Tensor = _Rows.apply(table, codes)
+    found: Tensor = _Rows.apply(_up_to_date(table, codes), codes)
     return found
 
 
@@ -29,13 +29,31 @@ def inner_products(user: Tensor, table: Tensor, codes: Tensor) -> Tensor:
         table: (n, k).
         codes: (M, S) int64, each 0 .. n - 1.
     """
-    scores: Tensor = _InnerProducts.apply(user, table, codes)
+    scores: Tensor = _InnerProducts.apply(user, _up_to_date(table, codes), codes)
     return scores
 
 
-def spread_rows(gradient: Tensor, codes: Tensor, n_rows: int) -> Tensor:
-    """(n_rows, d) zeros, with the rows of (*codes.shape, d) `gradient` added where they belong."""
-    flat = gradient.reshape(codes.numel(), -1)
+def whole(table: Tensor) -> Tensor:
+    """A table of which all rows are read."""
+    return _up_to_date(table, None)
+
+
+def _up_to_date(table: Tensor, codes: Tensor | None) -> Tensor:
+    """The table, once the optimizer that trains it row by row, if one does, has seen to these."""
+    if (state := getattr(table, "row_wise", None)) is not None:
+        state.read(codes)
+    return table
+
+
+def spread_rows(gradient: Tensor, codes: Tensor, table: Tensor) -> Tensor:
+    """The gradient of a (n, d) table: rows of (*codes.shape, d) `gradient` where they belong.
+
+    Sparse, and as large as the batch, for a table that is trained row by row; else dense.
+    """
+    flat = gradient.reshape(-1, gradient.shape[-1])
+    n_rows = len(table)
+    if hasattr(table, "row_wise"):
+        return torch.sparse_coo_tensor(codes.view(1, -1), flat, table.shape, check_invariants=False)
     if flat.is_cuda:  # where additions in any order would not be the same twice
         out: Tensor = torch.ops.aten.embedding_dense_backward(flat, codes.flatten(), n_rows, -1, 0)
         return out
@@ -56,12 +74,12 @@ class _Rows(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         table, codes = inputs
         ctx.save_for_backward(codes)
-        ctx.n_rows = len(table)
+        ctx.table = table
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (codes,) = ctx.saved_tensors
-        return spread_rows(gradients[0], codes, ctx.n_rows), None
+        return spread_rows(gradients[0], codes, ctx.table), None
 
 
 class _InnerProducts(torch.autograd.Function):
@@ -70,16 +88,17 @@ class _InnerProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, user: Tensor, table: Tensor, codes: Tensor) -> Tensor:
         found = table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
-        ctx.save_for_backward(user, table, codes)
-        ctx.found = found
+        ctx.save_for_backward(user, codes)
+        ctx.table, ctx.found = table, found
         return (user.unsqueeze(1) * found).sum(-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        user, table, codes = ctx.saved_tensors
+        user, codes = ctx.saved_tensors
+        table = ctx.table
         weight = gradients[0].unsqueeze(2)  # (M, S, 1)
         # Only in a graph of gradients must the rows be read anew, so that it leads to the table.
         found = rows(table, codes) if torch.is_grad_enabled() else ctx.found
         of_table = (weight * user.unsqueeze(1)).to(table.dtype)
         of_user = (weight * found).sum(1).to(user.dtype)
-        return of_user, spread_rows(of_table, codes, len(table)), None
+        return of_user, spread_rows(of_table, codes, table), None

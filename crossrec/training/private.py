@@ -58,6 +58,10 @@ class PrivateTraining(RecommenderTraining):
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name not in still)
 
+    def row_tables(self) -> list[nn.Parameter]:
+        """None: noise moves every row at every step."""
+        return []
+
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:  # type: ignore[override]
         """One step over the drawn users, in parts that fit into memory."""
         learned = {n: p for n, p in self.model.named_parameters() if p.requires_grad}

@@ -1,12 +1,13 @@
 """The LightningModule that trains a recommender on one domain, at the source or the target."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import Batch
 from crossrec.models.interface import Recommender
 from crossrec.training.objectives import Objective
+from crossrec.training.row_wise import FROM_ROWS
 from crossrec.training.selection import ValidatedTraining
 
 
@@ -33,6 +34,14 @@ class RecommenderTraining(ValidatedTraining):
         super().__init__(model, domain, objective, learning_rate, weight_decay)
         self.model: Recommender = model
         self._valid: list[tuple[Tensor, Tensor]] = []
+
+    def row_tables(self) -> list[nn.Parameter]:
+        """The model's, from a size on, on a single processor: ranks share dense gradients alone,
+        and an accelerator passes over a table sooner than it sorts rows."""
+        if self.device.type != "cpu" or (self._trainer and self.trainer.world_size > 1):
+            return []
+        tables = [self.model.get_parameter(name) for name in self.model.row_tables]
+        return [table for table in tables if len(table) >= FROM_ROWS]
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective over the own events of a batch."""

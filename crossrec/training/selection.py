@@ -16,6 +16,7 @@ from crossrec.evaluation.ranking import ScoreBlock, rank
 from crossrec.training.objectives import Objective, Rating
 from crossrec.training.ranks import SpawnedRank
 from crossrec.training.resuming import Progress, Resuming
+from crossrec.training.row_wise import RowWiseAdamW
 
 MakeTrainer = Callable[[list[Callback]], L.Trainer]
 
@@ -47,6 +48,7 @@ class ValidatedTraining(L.LightningModule):
         self.domain = domain
         self.objective = objective
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.optimizer: RowWiseAdamW | None = None  # while it trains
         self.valid_ndcg = MeanMetric()
         self.valid_error = MeanSquaredError(squared=False)
         # Buffers, so that they come back from spawned ranks together with the weights.
@@ -71,6 +73,12 @@ class ValidatedTraining(L.LightningModule):
         self._total = torch.zeros((), dtype=torch.float64, device=self.device)
         self._rows = 0
 
+    def on_train_end(self) -> None:
+        """The best weights are in the model."""
+        if self.optimizer is not None:
+            self.optimizer.release()
+            self.optimizer = None
+
     def note(self, loss: Tensor, n_rows: int) -> None:
         """Count the loss of a batch. It is logged once an epoch: at every step that would cost as
         much as the step, and an accelerator would have to be waited for."""
@@ -79,6 +87,8 @@ class ValidatedTraining(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the mean over the rows of the epoch's batches."""
+        if self.optimizer is not None:
+            self.optimizer.read_all()
         # An epoch of DP-SGD may have drawn nobody.
         self.log("train/loss", self._total / max(self._rows, 1), sync_dist=True)
 
@@ -103,12 +113,22 @@ class ValidatedTraining(L.LightningModule):
             self.valid_error.update(*(x[known].to(self.device) for x in (predicted, observed)))
             self.log("valid/rmse", self.valid_error, prog_bar=True)
 
+    def row_tables(self) -> list[nn.Parameter]:
+        """Tables that are so large, and read in such a way, that they are trained row by row."""
+        return []
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on everything that moves, in one pass over each tensor."""
+        """AdamW on everything that moves."""
         moving = [p for p in self.parameters() if p.requires_grad]
-        return torch.optim.AdamW(
-            moving, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        self.optimizer = RowWiseAdamW(
+            moving, self.row_tables(), self.learning_rate, self.weight_decay
         )
+        return self.optimizer
+
+    def on_validation_start(self) -> None:
+        """Weights are looked at as a whole, and may be kept."""
+        if self.optimizer is not None:
+            self.optimizer.read_all()
 
     def account(self) -> dict[str, float | int | str]:
         """What the training came to, once it is over."""

@@ -1,7 +1,7 @@
 """Training in the target: the source's weights lie beside the target's loss."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
@@ -39,6 +39,10 @@ class TransferTraining(RecommenderTraining):
         self.method = method
         self.anchor = anchor
         method.start(model, anchor)
+
+    def row_tables(self) -> list[nn.Parameter]:
+        """None: a method may move any row at any step."""
+        return []
 
     def on_fit_start(self) -> None:
         """The anchor goes where the model went."""

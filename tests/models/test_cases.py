@@ -33,3 +33,12 @@ def test_a_model_says_how_it_scores() -> None:
     assert cases.score(columns).tolist() == [[-4.0, -2.0], [-4.0, -(9.0 + 4.0)]]
     block = model.score_block(USER, ITEM)(slice(1, 2))
     assert block.tolist() == [[-(1.0 + 1.0), -4.0, -(9.0 + 4.0)]]
+
+
+def test_no_case_has_no_score_and_no_gradient() -> None:
+    user, item = torch.empty(0, 2, requires_grad=True), ITEM.clone().requires_grad_()
+    nobody = torch.empty(0, dtype=torch.int64)
+    scores = Cases.of_vectors(user, item, nobody, nobody, torch.empty(0)).score(nobody)
+    assert scores.shape == (0,)
+    scores.sum().backward()
+    assert not item.grad.any()  # type: ignore[union-attr]
