@@ -47,13 +47,13 @@ def point(size: dict[str, int]) -> dict[str, float]:
 
     import lightning as L
     import torch
-    from crossrec.scoring import Single, of_model
     from synthetic import domain
 
     from crossrec.data.datamodule import DomainDataModule
     from crossrec.data.sequences import BatchSampler
     from crossrec.evaluation.ranking import rank
     from crossrec.models.matrix_factorization import MatrixFactorization
+    from crossrec.stages.scoring import Single, of_model
     from crossrec.training.fitting import build_model
     from crossrec.training.objectives import BPR
     from crossrec.training.recommender import RecommenderTraining
