@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from crossrec.errors import UserError
+from crossrec.locking import lock
 
 BLOCK_BYTES = 1 << 18
 
@@ -26,7 +27,7 @@ def fetch(
 
     Bytes go to `NAME.part`, which a later call continues (HTTP Range); only a whole file whose
     checksum is right gets its name. `NAME.part.etag` remembers which version the part is of, so
-    that halves of two versions are never joined.
+    that halves of two versions are never joined. What another process fetches is waited for.
 
     Args:
         url: http or https.
@@ -44,6 +45,20 @@ def fetch(
     """
     if destination.exists():
         return destination
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # Two runs that need a file at once would write into the same part.
+        with lock(destination.with_name(f".{destination.name}.lock"), lambda: None):
+            if not destination.exists():
+                _fetch(url, destination, sha256, md5, timeout)
+    except OSError as error:
+        raise UserError(f"cannot write {destination}: {error.strerror}") from error
+    return destination
+
+
+def _fetch(
+    url: str, destination: Path, sha256: str | None, md5: str | None, timeout: float
+) -> None:
     part = destination.with_name(destination.name + ".part")
     etag = destination.with_name(destination.name + ".part.etag")
     try:
@@ -72,7 +87,6 @@ def fetch(
             )
     os.replace(part, destination)
     etag.unlink(missing_ok=True)
-    return destination
 
 
 def _complete(url: str, part: Path, etag: Path, timeout: float) -> None:

@@ -43,12 +43,15 @@ class Resuming(L.Callback):
         self.resumed: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Nothing is pickled."""
+        """What is to be taken up again, is read as it was written."""
+        self.others = trainer.strategy.checkpoint_io
         trainer.strategy.checkpoint_io = SafeCheckpoints(self.progress.partial)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The clock starts; a curve goes on where it was."""
         self.written = time.monotonic()
+        # Spawned ranks hand their weights over in a file of Lightning's own.
+        trainer.strategy.checkpoint_io = self.others
         if self.resumed is not None and trainer.is_global_zero:
             for logger, rows in zip(_curves(trainer), self.resumed["curves"], strict=False):
                 file = Path(logger.experiment.metrics_file_path)
@@ -64,7 +67,9 @@ class Resuming(L.Callback):
         waited = time.monotonic() - self.written
         due = trainer.current_epoch > 0 and waited >= 60 * self.progress.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):
+            trainer.strategy.checkpoint_io = SafeCheckpoints(self.progress.partial)
             trainer.save_checkpoint(self.progress.file)
+            trainer.strategy.checkpoint_io = self.others
             self.written = time.monotonic()
 
     def on_save_checkpoint(

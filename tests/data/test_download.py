@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -146,3 +147,11 @@ def test_a_full_disk_is_said_before_the_download(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match=r"disk is full; 512,000 bytes needed, 1,000 free"):
         fetch(server.url, tmp_path / "data.gz")
+
+
+def test_two_that_need_a_file_at_once_fetch_it_once(server: Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        fetched = list(pool.map(fetch, [server.url] * 4, [tmp_path / "data.gz"] * 4))
+    assert {file.read_bytes() for file in fetched} == {CONTENT}
+    assert server.ranges == [None]
+    assert [path.name for path in tmp_path.iterdir()] == ["data.gz"]
