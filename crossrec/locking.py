@@ -22,39 +22,43 @@ def lock(file: Path, taken: Callable[[], None]) -> Iterator[None]:
         taken: called once if another process holds the lock, before it is waited for. What it
             raises ends the waiting.
     """
-    handle = _take(file, taken)
+    held: list[int] = []
     try:
+        _take(file, taken, held)
         yield
     finally:
-        file.unlink(missing_ok=True)
-        os.close(handle)
+        if held:
+            file.unlink(missing_ok=True)
+            os.close(held[0])
+        else:  # interrupted on the way
+            _remove_lock(file)
 
 
-def _take(file: Path, taken: Callable[[], None]) -> int:
+def _take(file: Path, taken: Callable[[], None], held: list[int]) -> None:
+    """Lock the file that has this name at the end, and put its handle into `held`."""
     told = False
-    while True:
+    while not held:
         handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
             try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 if not told:
                     taken()
                 told = True
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            except BaseException:
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                held.append(handle)
+                return
+            with suppress(FileNotFoundError):
+                # Who held it has removed the file that was waited for; a newer one may be there.
+                if os.path.samestat(os.fstat(handle), file.stat()):
+                    held.append(handle)
+        finally:
+            if not held:
                 os.close(handle)
-                raise
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return handle
-            os.close(handle)
-            raise
-        with suppress(FileNotFoundError):
-            # Whoever held it has removed the file that was waited for; a newer one may be there.
-            if os.path.samestat(os.fstat(handle), file.stat()):
-                return handle
-        os.close(handle)
 
 
 def draft_of(place: Path) -> Path:
@@ -73,14 +77,18 @@ def remove_drafts(folder: Path) -> None:
 def remove_locks(folder: Path) -> None:
     """Remove locks that nobody holds: those of processes that were killed."""
     for file in folder.glob(".*.lock"):
-        with suppress(OSError):  # held by somebody, or gone by now
-            handle = os.open(file, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(handle), file.stat()):
-                    file.unlink()
-            finally:
-                os.close(handle)
+        _remove_lock(file)
+
+
+def _remove_lock(file: Path) -> None:
+    with suppress(OSError):  # held by somebody, or gone by now
+        handle = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), file.stat()):
+                file.unlink()
+        finally:
+            os.close(handle)
 
 
 def discard(draft: Path) -> None:
