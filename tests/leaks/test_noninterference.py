@@ -58,7 +58,12 @@ def seen(world: Any, settings: Settings) -> dict[str, Any]:
         assert read.histories is not None
         told = {name: np.asarray(value).tolist() for name, value in vars(read.histories).items()}
         (folder / "read.json").write_text(json.dumps({"corpus": read.texts, "histories": told}))
-        return {"perplexity_before": 1.0, "perplexity_after": 1.0}
+        return {
+            "perplexity_before": 1.0,
+            "perplexity_after": 1.0,
+            "accuracy_before": 0.0,
+            "accuracy_after": 0.0,
+        }
 
     staging = Staging(settings.artifacts)
     data = collect(settings, staging)
