@@ -1,13 +1,13 @@
-# docker build -t crossrec .                          for processors
-# docker build --build-arg BUILD=cuda -t crossrec .   for GPUs: docker run --gpus all ...
+# docker build -t crossrec .                                    for processors
+# docker build --build-arg TORCH_INDEX=https://pypi.org/simple -t crossrec .   for GPUs (--gpus all)
 # docker run --rm -v "$PWD:/work" crossrec crossrec.train +experiment=home_to_electronics
 FROM python:3.11-slim
-ARG BUILD=cpu
+# The index decides which build of torch it is: PyPI's brings CUDA, this one does not.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /crossrec
 COPY requirements.lock ./
-# torch for processors has an index of its own; PyPI's brings CUDA.
-RUN if [ "$BUILD" = cpu ]; then export PIP_EXTRA_INDEX_URL="https://download.pytorch.org/whl/cpu $PIP_EXTRA_INDEX_URL"; fi; \
-    python -m pip install --no-cache-dir -r requirements.lock
+RUN python -m pip install --no-cache-dir --index-url "$TORCH_INDEX" "$(grep ^torch== requirements.lock)"
+RUN python -m pip install --no-cache-dir -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY crossrec ./crossrec
 COPY conf ./conf

@@ -30,7 +30,10 @@ def test_what_is_copied_is_sent_and_no_more(tmp_path: Path) -> None:
 def test_it_installs_the_lock_alone() -> None:
     found = steps.instructions((ROOT / "Dockerfile").read_text())
     runs = [rest for kind, rest in found if kind == "RUN"]
-    assert len(runs) == 2
-    assert runs[0].endswith("pip install --no-cache-dir -r requirements.lock")
-    assert runs[1].endswith("pip install --no-cache-dir --no-deps -e .")
+    install = "python -m pip install --no-cache-dir "
+    assert runs == [
+        f'{install}--index-url "$TORCH_INDEX" "$(grep ^torch== requirements.lock)"',
+        f"{install}-r requirements.lock",
+        f"{install}--no-deps -e .",
+    ]
     assert ("ENTRYPOINT", '["python", "-m"]') in found
