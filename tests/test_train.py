@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 import yaml
 
+from crossrec.evaluation.origin import ORIGIN
+
 Command = Callable[..., Any]
 MODELS = {"popularity", "item-knn", "ease", "scratch", "zero-shot", "transferred", "oracle"}
 METRICS = {f"{name}@10" for name in ("recall", "precision", "ndcg", "mrr", "hit")}
@@ -53,7 +55,7 @@ def test_what_a_run_leaves_and_what_the_next_one_repeats(
     assert ran.out.rstrip().endswith(f"run folder: {run}")
 
     results = pl.read_csv(run / "results.csv")
-    assert results.columns == ["model", "users", "metric", "value", "low", "high"]
+    assert results.columns == ["model", "users", "metric", "value", "low", "high", *ORIGIN]
     assert set(results["model"]) == MODELS
     assert set(results["users"]) == {"all", "cold", "warm", "shared", "other"}
     wanted = METRICS | {name.replace("10", "5") for name in METRICS} | BEYOND

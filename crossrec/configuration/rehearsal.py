@@ -18,9 +18,6 @@ from crossrec.models.interface import Recommender
 from crossrec.stages.settings import Part, Settings
 from crossrec.training.objectives import Softmax
 from crossrec.transfer.anchor import lay_over
-from crossrec.transfer.content.coral import CORAL
-from crossrec.transfer.content.dann import DANN
-from crossrec.transfer.content.mmd import MMD
 from crossrec.transfer.content.sequence_encoder import content_of
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.pair_model import PairModel
@@ -271,7 +268,7 @@ def check_weights_alone(settings: Settings, why: str) -> None:
     for part in settings.candidates.values() or [settings.transfer]:
         method = part.make()
         name = type(method).__name__
-        reads = isinstance(method, PairModel | CORAL | DANN | MMD)
+        reads = isinstance(method, PairModel) or method.reads_source_items
         if reads or method.source_cases or getattr(method, "per_source_interaction", False):
             raise UserError(
                 f"{why}: {name} reads more of the source than its weights; use transfer=l2_sp "

@@ -7,6 +7,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -45,6 +46,7 @@ def fetch(
     """
     if destination.exists():
         return destination
+    is_new = not destination.parent.exists()
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         # Two runs that need a file at once would write into the same part.
@@ -53,6 +55,10 @@ def fetch(
                 _fetch(url, destination, sha256, md5, timeout)
     except OSError as error:
         raise UserError(f"cannot write {destination}: {error.strerror}") from error
+    finally:
+        if is_new and not destination.exists():
+            with suppress(OSError):  # it is there for what another process fetches, or a part
+                destination.parent.rmdir()
     return destination
 
 

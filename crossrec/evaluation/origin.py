@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
+if TYPE_CHECKING:  # a run writes its record before anything heavy is imported
+    import polars as pl
 
 APART = ("paths", "hydra", "logger", "name")  # configuration that says nothing about the numbers
+NO_INPUTS = ("seed", "checkpoint_minutes")  # nor do these keys, wherever they stand
 ORIGIN = ("seed", "config", "fingerprint", "commit", "versions")
 """Columns: the seed, what `config_digest` gives, the data's fingerprint, the commit (with a + where
 files had changed since), and the versions of crossrec, Python and the packages that compute."""
@@ -56,6 +58,8 @@ def with_origin(values: pl.DataFrame, folder: Path, fingerprint: str | None = No
         folder: of the run.
         fingerprint: of the data, while the record does not have it yet.
     """
+    import polars as pl
+
     origin = origin_of(folder)
     origin["fingerprint"] = origin["fingerprint"] or fingerprint
     return values.with_columns(pl.lit(origin[key], pl.String).alias(key) for key in ORIGIN)
@@ -74,7 +78,7 @@ def joined(folders: Iterable[str | Path]) -> dict[str, str | None]:
 
 def _placeless(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {str(key): _placeless(value) for key, value in node.items() if key != "seed"}
+        return {str(key): _placeless(value) for key, value in node.items() if key not in NO_INPUTS}
     if isinstance(node, list):
         return [_placeless(value) for value in node]
     if isinstance(node, str) and Path(node).is_absolute():

@@ -25,12 +25,15 @@ class TransferMethod:
     Attributes:
         needs: the overlap without which the method has no meaning.
         reads_source: whether target users are also described by what they did in the source.
+        reads_source_items: whether training compares the target's items with those of the source,
+            which must be at hand then.
         source_cases: training cases of the source from which the method wants the importance of
             each source weight estimated (`Anchor.importance`); 0 if it asks for none.
     """
 
     needs: Overlap = "none"
     reads_source: bool = True
+    reads_source_items: bool = False
     source_cases: int = 0
 
     def start(self, model: nn.Module, anchor: Anchor) -> None:

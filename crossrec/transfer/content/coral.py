@@ -20,6 +20,8 @@ class CORAL(Finetune):
         UserError: alpha is out of range.
     """
 
+    reads_source_items = True
+
     def __init__(self, alpha: float = 1.0) -> None:
         check_alpha(alpha)
         self.alpha = alpha

@@ -32,6 +32,8 @@ class DANN(Finetune, nn.Module):
         UserError: a value is out of range.
     """
 
+    reads_source_items = True
+
     def __init__(self, alpha: float = 1.0, hidden: int = 64, warm_up: int = 200) -> None:
         super().__init__()
         check_alpha(alpha)

@@ -19,6 +19,8 @@ class MMD(Finetune):
         UserError: alpha is out of range.
     """
 
+    reads_source_items = True
+
     def __init__(self, alpha: float = 1.0) -> None:
         check_alpha(alpha)
         self.alpha = alpha

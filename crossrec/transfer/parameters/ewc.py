@@ -75,8 +75,8 @@ class EWC(Finetune):
         if self.solver == "gradient" or step == 0:
             return
         for name, parameter, value, rows in anchor.pairs(model):
-            keep = 1 / (1 + 2 * step * anchor.importance[name])
-            near = value + (parameter - value) * keep
+            pull = 2 * step * anchor.importance[name]
+            near = parameter.lerp(value, pull / (1 + pull))
             if rows is None:
                 parameter.copy_(near)
             else:
