@@ -26,6 +26,12 @@ real_pair office amazon_office_industrial/industrial amazon_office_industrial/of
 real_pair electronics amazon_home_electronics/home_kitchen amazon_home_electronics/electronics \
     0,1,2,3,4
 real_pair beauty amazon_home_electronics/beauty amazon_home_electronics/electronics 0
+# joint_knn alone: no weights are carried.
+guard home_kitchen +experiment=table_pair encoder=none model=sasrec seed=0 \
+    "data.source=$real/amazon_home_electronics/grocery" \
+    "data.target=$real/amazon_home_electronics/home_kitchen" '+transfer.candidates.joint_knn={}' \
+    '~transfer.candidates.finetune' '~transfer.candidates.l2_sp'
+real_pair grocery amazon_home_electronics/home_kitchen amazon_home_electronics/grocery 0
 python -m crossrec.report "$out/electronics" --against l2_sp --output "$out/electronics/over_l2_sp"
 # SASRec alone, tuned as much as lambda and mu were: seven settings.
 single=(+experiment=table_pair encoder=none model=sasrec transfer=joint_knn
