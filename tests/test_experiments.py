@@ -149,6 +149,12 @@ def test_every_line_composes(name: str, tmp_path: Path) -> None:
             assert report.main(arguments) == 1  # it knows the options; no run is there
 
 
+def test_scripts_can_be_started() -> None:
+    scripts = list(EXPERIMENTS.rglob("*.sh"))
+    assert len(scripts) > len(SCRIPTS)
+    assert [str(path) for path in scripts if not os.access(path, os.X_OK)] == []
+
+
 def test_values_of_a_sweep_are_told_apart() -> None:
     assert swept(["-m", "transfer=l2_sp,ewc", "seed=0,1,2", "evaluation.ks=[5,10]", "+a.b={}"]) == {
         "transfer=l2_sp,ewc": ["transfer=l2_sp", "transfer=ewc"],
