@@ -10,7 +10,7 @@ import torch
 from crossrec.artifacts import code_digest, key_of
 from crossrec.encoders.batching import fitting_length, length_buckets, pad, pool, tokenize
 from crossrec.encoders.language_model import open_tokenizer, weights_digest
-from crossrec.encoders.linear import MIN_COSINE, fastest_dtype
+from crossrec.encoders.linear import MIN_COSINE, fastest_dtype, has_int8_units
 from crossrec.encoders.reader import Reader, Reading, read_alone, read_together, width_of
 from crossrec.encoders.sentence_folder import (
     POOLINGS,
@@ -88,6 +88,11 @@ def encode(
     _check(model_folder, pooling, dtype, device, prefix)
     if dtype == "auto":
         dtype = admissible_dtype(model_folder, pooling, device)
+    elif dtype == "int8" and not has_int8_units():
+        log.warning(
+            "           encoder.dtype=int8 is slower than float32 on this processor, which has no "
+            "8-bit units (AVX-512 VNNI, AMX) that torch uses; encoder.dtype=auto takes the fastest"
+        )
     reading = Reading(model_folder, pooling, tuple(layers), dtype, normalize)
     batch_tokens = batch_tokens or BATCH_TOKENS[torch.device(device).type]
     longest = min(max_length, longest_text_of(model_folder) or max_length)

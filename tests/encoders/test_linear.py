@@ -92,8 +92,9 @@ def test_int8_vectors_point_the_same_way(tiny_bert: Path, tiny_llama: Path) -> N
     [
         ({"avx512_bf16": True, "avx2": True}, "bfloat16"),
         ({"amx_bf16": True, "avx2": True}, "bfloat16"),
-        ({"avx512_f": True, "avx2": True}, "int8"),
-        ({"avx2": False}, "float32"),
+        ({"avx512_vnni": True, "avx2": True}, "int8"),
+        ({"avx512_f": True, "avx2": True}, "float32"),
+        ({"avx2": True}, "float32"),
         ({"neon": True}, "float32"),
     ],
 )
@@ -102,6 +103,18 @@ def test_the_type_is_chosen_by_what_the_processor_has(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
     assert fastest_dtype("cpu") == dtype
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_int8_without_units_for_it_is_said_to_be_slow(
+    has_units: bool,
+    tiny_bert: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(encoding, "has_int8_units", lambda: has_units)
+    encode(["lamp"], tiny_bert, dtype="int8")
+    assert ("slower than float32 on this processor" in caplog.text) is not has_units
 
 
 @pytest.mark.parametrize("fastest", ["int8", "bfloat16"])
