@@ -105,13 +105,15 @@ def sampled_softmax(
     return (mass - positive_scores).mean()
 
 
-def bpr(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
+def bpr(lead: Tensor) -> Tensor:
     """Bayesian personalized ranking: mean of -log sigmoid(s_positive - s_negative).
 
-    Rendle et al., UAI 2009, equation for BPR-OPT without its regularizer. Shapes are equal, or
-    (M, 1) beside (M, S) for S negatives a case.
+    Rendle et al., UAI 2009, equation for BPR-OPT without its regularizer.
+
+    Args:
+        lead: s_positive - s_negative, of any shape.
     """
-    return -F.logsigmoid(positive_scores - negative_scores).mean()
+    return -F.logsigmoid(lead).mean()
 
 
 def logistic(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossrec.models.tables import inner_products, rows, whole
+from crossrec.models.tables import inner_products, leads, rows, whole
 
 Events = tuple[Tensor, Tensor, Tensor]
 """Users, items and ratings of M events, (M,) each; NaN where there is no rating."""
@@ -47,6 +47,13 @@ class Factors:
         if self.user_bias is not None:
             scores = scores + self.user_bias
         return scores.view(candidates.shape)
+
+    def lead(self, items: Tensor, others: Tensor) -> Tensor:
+        """(M,) score of `items` (M,) less that of `others` (M,); the user's bias is in both."""
+        if self.places is None:
+            return leads(self.user, self.item, self.item_bias, items, others)
+        pair = self.score(torch.stack([items, others], dim=1))
+        return pair[:, 0] - pair[:, 1]
 
     def users(self) -> Tensor:
         """(M, k) user vectors whose inner products with those of `items` are the scores."""
@@ -90,6 +97,13 @@ class Cases:
     n_items: int
     score: Callable[[Tensor], Tensor]
     factors: Factors | None = None
+
+    def lead(self, others: Tensor) -> Tensor:
+        """(M,) score of each case's item less that of another (M,) one."""
+        if self.factors is not None:
+            return self.factors.lead(self.items, others)
+        pair = self.score(torch.stack([self.items, others], dim=1))
+        return pair[:, 0] - pair[:, 1]
 
     @classmethod
     def of_factors(cls, factors: Factors, events: Events) -> "Cases":

@@ -33,6 +33,26 @@ def inner_products(user: Tensor, table: Tensor, codes: Tensor) -> Tensor:
     return scores
 
 
+def leads(
+    user: Tensor, table: Tensor, bias: Tensor | None, first: Tensor, second: Tensor
+) -> Tensor:
+    """(M,) user_m . (table[first_m] - table[second_m]) + bias[first_m] - bias[second_m].
+
+    What pairwise ranking asks, with a gradient of its own: each row is read once, and nothing is
+    made for a score whose other half takes it away again.
+
+    Args:
+        user: (M, k).
+        table: (n, k).
+        bias: (n, 1), or None.
+        first, second: (M,) int64, each 0 .. n - 1.
+    """
+    codes = torch.cat([first, second])
+    known = None if bias is None else _up_to_date(bias, codes)
+    lead: Tensor = _Leads.apply(user, _up_to_date(table, codes), known, codes)
+    return lead
+
+
 def whole(table: Tensor) -> Tensor:
     """A table of which all rows are read."""
     return _up_to_date(table, None)
@@ -57,7 +77,7 @@ def spread_rows(gradient: Tensor, codes: Tensor, table: Tensor) -> Tensor:
     if flat.is_cuda:  # where additions in any order would not be the same twice
         out: Tensor = torch.ops.aten.embedding_dense_backward(flat, codes.flatten(), n_rows, -1, 0)
         return out
-    return flat.new_zeros(n_rows, flat.shape[1]).index_add(0, codes.flatten(), flat)
+    return flat.new_zeros(n_rows, flat.shape[1]).index_add_(0, codes.flatten(), flat)
 
 
 class _Rows(torch.autograd.Function):
@@ -102,3 +122,38 @@ class _InnerProducts(torch.autograd.Function):
         of_table = (weight * user.unsqueeze(1)).to(table.dtype)
         of_user = (weight * found).sum(1).to(user.dtype)
         return of_user, spread_rows(of_table, codes, table), None
+
+
+class _Leads(torch.autograd.Function):
+    """With d_m = table[first_m] - table[second_m]: d/d user_m = g_m d_m, and the rows of first_m
+    and second_m get g_m user_m and its opposite, those of the bias g_m and -g_m."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, user: Tensor, table: Tensor, bias: Tensor | None, codes: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(user, codes)
+        ctx.table, ctx.bias = table, bias
+        ctx.difference = _difference(table.index_select(0, codes))
+        lead = (user * ctx.difference).sum(1)
+        return lead if bias is None else lead + _difference(bias.index_select(0, codes)).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
+        user, codes = ctx.saved_tensors
+        weight = gradients[0].unsqueeze(1)  # (M, 1)
+        # Only in a graph of gradients must the rows be read anew, so that it leads to the table.
+        again = torch.is_grad_enabled()
+        difference = _difference(rows(ctx.table, codes)) if again else ctx.difference
+        of_row = (weight * user).to(ctx.table.dtype)
+        of_table = spread_rows(torch.cat([of_row, -of_row]), codes, ctx.table)
+        of_bias = None
+        if ctx.bias is not None:
+            of_bias = spread_rows(torch.cat([weight, -weight]).to(ctx.bias.dtype), codes, ctx.bias)
+        return (weight * difference).to(user.dtype), of_table, of_bias, None
+
+
+def _difference(pairs: Tensor) -> Tensor:
+    """(2 M, k) -> (M, k): each row of the first half less that of the second."""
+    first, second = pairs.chunk(2)
+    return first - second

@@ -118,9 +118,7 @@ class BPR:
 
     def __call__(self, cases: Cases) -> Tensor:
         """Mean of -log sigmoid(positive - negative)."""
-        negative = self.negatives(cases.users, cases.n_items)
-        scores = cases.score(torch.stack([cases.items, negative], dim=1))  # (M, 2)
-        return losses.bpr(scores[:, 0], scores[:, 1])
+        return losses.bpr(cases.lead(self.negatives(cases.users, cases.n_items)))
 
 
 class Logistic(BPR):
