@@ -8,13 +8,8 @@ from typing import Any
 from crossrec.data.download import digest
 from crossrec.data.identities import Identity, check_sources, read_domains, split_name
 from crossrec.data.pair import Side
-from crossrec.data.prepared import (
-    Protocol,
-    describe,
-    prepare,
-    read_account,
-    read_statistics,
-)
+from crossrec.data.prepared import describe, read_account, read_statistics
+from crossrec.data.preparing import Protocol, prepare
 from crossrec.data.pseudonyms import fingerprint
 from crossrec.data.splits import export_split
 from crossrec.data.statistics.account import as_json

@@ -19,16 +19,8 @@ from crossrec.data.columns import (
     USER,
 )
 from crossrec.data.identities import Identity
-from crossrec.data.prepared import (
-    Clean,
-    Protocol,
-    Split,
-    describe,
-    load_pair,
-    prepare,
-    read_account,
-    read_statistics,
-)
+from crossrec.data.prepared import describe, load_pair, read_account, read_statistics
+from crossrec.data.preparing import Clean, Protocol, Split, prepare
 from crossrec.data.raw import RawDomain
 from crossrec.data.sources.tables import Tables
 from crossrec.data.splits import cold_users, leave_one_out, temporal

@@ -22,7 +22,8 @@ from crossrec.data.columns import (
     USER,
 )
 from crossrec.data.identities import Identity
-from crossrec.data.prepared import Protocol, load_pair, prepare
+from crossrec.data.prepared import load_pair
+from crossrec.data.preparing import Protocol, prepare
 from crossrec.data.raw import RawDomain
 from crossrec.data.splits import joint_leave_one_out, later_elsewhere, leave_one_out
 from crossrec.data.storage import read_interactions

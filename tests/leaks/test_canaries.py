@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 import torch
 
-from crossrec.data import histories, pair, prepared, train_histories
+from crossrec.data import histories, pair, preparing, train_histories
 from crossrec.data.columns import ITEM, PAD, REVIEW, SPLIT, TIMESTAMP, USER
 from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import KEY, Domain
@@ -301,12 +301,12 @@ Leak = Callable[[Settings, pytest.MonkeyPatch], Settings]
 
 def reviews_of_all_events(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
     """Every review is written down, whoever asks for those of train."""
-    rows = prepared.reviews_of
+    rows = preparing.reviews_of
 
     def leaky(raw: Any, wanted: pl.Series) -> pl.LazyFrame:
-        return rows(raw, raw.interactions.select(prepared.ROW).collect().to_series())
+        return rows(raw, raw.interactions.select(preparing.ROW).collect().to_series())
 
-    patch.setattr(prepared, "reviews_of", leaky)
+    patch.setattr(preparing, "reviews_of", leaky)
     return settings
 
 
@@ -349,12 +349,12 @@ def a_source_that_goes_on(settings: Settings, patch: pytest.MonkeyPatch) -> Sett
 
 def a_cut_that_lets_ties_pass(settings: Settings, patch: pytest.MonkeyPatch) -> Settings:
     """Source events at the very instant of the test event count as past."""
-    cut = prepared.in_future
+    cut = preparing.in_future
 
     def leaky(source: pl.DataFrame, target: pl.DataFrame, time: str, cut_at: str) -> pl.Series:
         return cut(source.with_columns(pl.col(time) - 1), target, time, cut_at)
 
-    patch.setattr(prepared, "in_future", leaky)
+    patch.setattr(preparing, "in_future", leaky)
     return settings
 
 

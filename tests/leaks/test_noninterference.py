@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from crossrec.configuration.composing import CONF, part
-from crossrec.data import prepared, storage
+from crossrec.data import preparing, storage
 from crossrec.data.columns import ITEM, ROW, SPLIT, USER
 from crossrec.data.domain import Domain
 from crossrec.data.prepared import load_pair
@@ -169,12 +169,12 @@ def items_of_all_events(patch: pytest.MonkeyPatch) -> None:
 
 
 def reviews_of_all_events(patch: pytest.MonkeyPatch) -> None:
-    of_rows = prepared.reviews_of
+    of_rows = preparing.reviews_of
 
     def leaky(raw: Any, rows: pl.Series) -> pl.LazyFrame:
         return of_rows(raw, raw.interactions.select(ROW).collect().to_series())
 
-    patch.setattr(prepared, "reviews_of", leaky)
+    patch.setattr(preparing, "reviews_of", leaky)
 
 
 def ratings_of_test_events(patch: pytest.MonkeyPatch) -> None:
