@@ -32,6 +32,21 @@ def ranks_of(scores: Tensor, rows: Tensor, found: Tensor) -> Tensor:
     return counts - (tie_end - place)
 
 
+def ranks_within(scores: Tensor, rows: Tensor, found: Tensor, best: Tensor) -> Tensor:
+    """`ranks_of`, but k + 1 for all that stand beyond k: only who may be in the list is counted.
+
+    Args:
+        scores, rows, found: as in `ranks_of`.
+        best: (B, k) the k best scores of each row, best first.
+    """
+    beyond = best.shape[1] + 1
+    ranks = torch.full_like(rows, beyond)
+    listed = (found >= best[rows, -1]).nonzero()[:, 0]
+    asked, place = rows[listed].unique_consecutive(return_inverse=True)
+    ranks[listed] = ranks_of(scores[asked], place, found[listed]).clamp_(max=beyond)
+    return ranks
+
+
 def ranks_among(scores: Tensor, found: Tensor, negatives: Tensor) -> Tensor:
     """(B,) 1 + how many negatives score at least as high: ties count against the model.
 

@@ -70,7 +70,7 @@ def choose_weights(
     held = [_scores(block, n_queries, chosen) for block in blocks]
 
     def value(total: Tensor, scores: Tensor) -> float:
-        ranking = rank(lambda rows: total[rows] + scores[rows], asked, n_items, k)
+        ranking = rank(lambda rows: total[rows] + scores[rows], asked, n_items, k, beyond_k=False)
         return float(ndcg(ranking.truth_ranks, asked.truth_offsets, k).mean())
 
     total = torch.zeros(len(chosen), n_items)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossrec.data.columns import PAD
-from crossrec.evaluation.blocks import ranks_among, ranks_of, top_k
+from crossrec.evaluation.blocks import ranks_among, ranks_of, ranks_within, top_k
 
 ScoreBlock = Callable[[slice], Tensor]
 
@@ -63,7 +63,8 @@ class Ranking:
 
     Attributes:
         truth_offsets: (U + 1,) as in the queries.
-        truth_ranks: (T,) 1-based exact rank of each held-out item among the candidates.
+        truth_ranks: (T,) 1-based exact rank of each held-out item among the candidates; k + 1 for
+            all beyond k, if no more was asked.
         truth_scores: (T,) the model's score of each held-out item.
         top_items: (U, k) item codes, best first, ties by item code; -1 where candidates run out.
         top_scores: (U, k) their scores; -inf where candidates run out.
@@ -104,6 +105,7 @@ def rank(
     k: int,
     block: int | None = None,
     negatives: Tensor | None = None,
+    beyond_k: bool = True,
 ) -> Ranking:
     """Rank every candidate of every query, exactly, in memory that does not grow with U * n_items.
 
@@ -118,6 +120,8 @@ def rank(
         block: queries at a time; None fits blocks to the cache (or to the accelerator).
         negatives: (U, n) item codes of `sampled.fixed_negatives`: ranks are then those among them,
             while the lists still come from all candidates. None ranks among all candidates.
+        beyond_k: whether to tell ranks beyond k apart: a pass over the scores for each held-out
+            item, where metrics at up to k need hardly one.
 
     Raises:
         ValueError: an item code is outside the catalog, a held-out item is also seen or is
@@ -132,10 +136,12 @@ def rank(
     step = block or _block(n_items)
     start = 0
 
-    def placed(scores: Tensor, truth: Tensor, found: Tensor, rows: slice) -> Tensor:
-        if negatives is None:
+    def placed(scores: Tensor, truth: Tensor, found: Tensor, best: Tensor, rows: slice) -> Tensor:
+        if negatives is not None:
+            return ranks_among(scores, found, negatives[rows].to(scores.device))
+        if beyond_k:
             return ranks_of(scores, truth // n_items, found)
-        return ranks_among(scores, found, negatives[rows].to(scores.device))
+        return ranks_within(scores, truth // n_items, found, best)
 
     while start < n_queries:
         rows = slice(start, min(start + step, n_queries))
@@ -155,9 +161,9 @@ def rank(
             found, best, items = _look_up(clean, seen, truth, min(k, n_items))
             if (found < lowest).any():
                 raise ValueError("a held-out item is also among the user's seen items")
-            ranks[place] = placed(clean, truth, found, rows).cpu()
+            ranks[place] = placed(clean, truth, found, best, rows).cpu()
         else:
-            ranks[place] = placed(scores, truth, found, rows).cpu()
+            ranks[place] = placed(scores, truth, found, best, rows).cpu()
             scores.view(-1).index_copy_(0, seen, kept)
         truth_scores[place] = found.float().cpu()
         top_items[rows, : items.shape[1]] = items.masked_fill(best < lowest, PAD).cpu()

@@ -97,7 +97,7 @@ def _validation(target: Domain) -> Callable[[Fitted], float]:
     known = history_matrix(target.valid.history, target.n_items)[chosen]
 
     def value(score: Fitted) -> float:
-        ranking = rank(lambda rows: score(known[rows]), queries, target.n_items, 10)
+        ranking = rank(lambda rows: score(known[rows]), queries, target.n_items, 10, beyond_k=False)
         return float(ndcg(ranking.truth_ranks, queries.truth_offsets, 10).mean())
 
     return value

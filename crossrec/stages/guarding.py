@@ -100,7 +100,7 @@ def rmse(contestant: Contestant, target: Domain) -> float:
     if contestant.ratings is None:
         return float("inf")
     block = contestant.ranker.block("valid")
-    ranking = rank(block, target.valid.queries(), target.n_items, 1)
+    ranking = rank(block, target.valid.queries(), target.n_items, 1, beyond_k=False)
     observed = target.valid.truths()[2].numpy()
     predicted = contestant.ratings(contestant.ranker.domain.valid, ranking.truth_scores)
     known = ~np.isnan(observed)

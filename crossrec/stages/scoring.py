@@ -139,7 +139,8 @@ def calibrated(ranker: "Ranker", scale: tuple[float, float]) -> RatingModel | No
 
 def truth_scores(block: ScoreBlock, held_out: HeldOut, n_items: int) -> np.ndarray:
     """(T,) the scores of the held-out items, from the scores of their queries."""
-    return rank(block, held_out.queries(), n_items, 1).truth_scores.numpy()
+    ranking = rank(block, held_out.queries(), n_items, 1, beyond_k=False)
+    return ranking.truth_scores.numpy()
 
 
 def direct(mean: float, scale: tuple[float, float]) -> RatingModel:

@@ -96,7 +96,7 @@ class Retrieval:
             np.arange(len(truth)), _offsets(seen), _flat(seen), _offsets(truth), _flat(truth)
         )
         scores = factorized(vectors[asked.anchors], vectors[candidates])
-        ranking = rank(scores, queries, len(candidates), K)
+        ranking = rank(scores, queries, len(candidates), K, beyond_k=False)
         _, of_user = np.unique(asked.users, return_inverse=True)
         found: dict[str, float | None] = {}
         for metric in ("ndcg", "recall"):

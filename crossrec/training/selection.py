@@ -101,7 +101,7 @@ class ValidatedTraining(L.LightningModule):
         """
         rows = rows.cpu()
         queries = self.domain.valid.queries(rows)
-        ranking = rank(score_block, queries, self.domain.n_items, 10)
+        ranking = rank(score_block, queries, self.domain.n_items, 10, beyond_k=False)
         values = ndcg(ranking.truth_ranks, queries.truth_offsets, 10)
         counted = self.global_rank < len(self.domain.valid)  # see `Queries.of_rank`
         self.valid_ndcg.update(values.to(self.device), weight=float(counted))

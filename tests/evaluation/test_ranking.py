@@ -20,10 +20,14 @@ def queries(seen: list[list[int]], truth: list[list[int]]) -> Queries:
 
 
 def rank_table(
-    scores: list[list[float]], asked: Queries, k: int, block: int | None = None
+    scores: list[list[float]],
+    asked: Queries,
+    k: int,
+    block: int | None = None,
+    beyond_k: bool = True,
 ) -> Ranking:
     table = torch.tensor(scores)
-    return rank(lambda rows: table[rows], asked, table.shape[1], k, block)
+    return rank(lambda rows: table[rows], asked, table.shape[1], k, block, beyond_k=beyond_k)
 
 
 def naive(scores: list[list[float]], seen: list[list[int]], truth: list[list[int]], k: int):
@@ -111,6 +115,16 @@ def test_factorised_is_the_inner_product():
     torch.testing.assert_close(ours.top_scores, expected.values)
 
 
+def test_ranks_beyond_k_are_not_counted_unless_asked() -> None:
+    # Scores 5, 4, 4, 2, 1: of the held-out 2 and 3 the first ties at place 2 with item 1.
+    asked = queries([[]], [[2, 3]])
+    scores = [[5.0, 4.0, 4.0, 2.0, 1.0]]
+    assert rank_table(scores, asked, 5, beyond_k=False).truth_ranks.tolist() == [3, 4]
+    assert rank_table(scores, asked, 3, beyond_k=False).truth_ranks.tolist() == [3, 4]
+    assert rank_table(scores, asked, 2, beyond_k=False).truth_ranks.tolist() == [3, 3]
+    assert rank_table(scores, asked, 1, beyond_k=False).truth_ranks.tolist() == [2, 2]
+
+
 @st.composite
 def problems(draw: st.DrawFn):
     n_items = draw(st.sampled_from([2, 5, 9, 60, 200]))
@@ -139,6 +153,10 @@ def test_equals_the_naive_ranking_whatever_the_block(problem):
     ranks, lists = naive(scores, seen, truth, k)
     assert result.truth_ranks.tolist() == ranks
     assert result.top_items.tolist() == lists
+    told = min(k, len(scores[0]))
+    within = rank_table(scores, queries(seen, truth), k, block, beyond_k=False)
+    assert within.truth_ranks.tolist() == [min(found, told + 1) for found in ranks]
+    assert torch.equal(within.top_items, result.top_items)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def trained(
 def ranked(domain: Domain, scorer: Scorer) -> Ranking:
     """Every validation query over the whole catalog, with the five metrics that RecBole takes."""
     queries = domain.valid.queries()
-    ranking = rank(scorer(domain.valid.history), queries, domain.n_items, K)
+    ranking = rank(scorer(domain.valid.history), queries, domain.n_items, K, beyond_k=False)
     for metric in METRICS.values():
         metric(ranking.truth_ranks, ranking.truth_offsets, K)
     return ranking
