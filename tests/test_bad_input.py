@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,6 +185,8 @@ def test_a_missing_file_names_url_folder_and_the_simulated_alternative(
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    # urllib remembers the proxies of its first call: this one's must not be the next test's.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     url = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2/categoryFilesSmall/Toys_5"
     refused(amazon(None), url, str(tmp_path / "amazon2018"), "data=marketplace", "cannot download")
     off = amazon(None, "data.reader.download=false")
