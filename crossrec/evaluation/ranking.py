@@ -22,6 +22,7 @@ ScoreBlock = Callable[[slice], Tensor]
 CACHE_BYTES = 4 << 20  # a block that stays in a processor's cache is ranked 1.5 times faster,
 BLOCK_BYTES = 16 << 20  # but in large catalogs it would hold too few
 BLOCK_QUERIES = 256  # queries to be worth the calls
+LEAST_QUERIES = 16  # of fewer the product is bound by reading the items again
 GPU_BYTES = 256 << 20
 
 
@@ -176,7 +177,7 @@ def rank(
 
 def _block(n_items: int) -> int:
     in_cache, at_most = (size // (4 * n_items) for size in (CACHE_BYTES, BLOCK_BYTES))
-    return max(1, in_cache, min(BLOCK_QUERIES, at_most))
+    return max(in_cache, min(BLOCK_QUERIES, at_most), LEAST_QUERIES)
 
 
 def _check_codes(queries: Queries, n_items: int) -> None:
