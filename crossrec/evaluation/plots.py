@@ -32,7 +32,16 @@ def plot_models(values: pl.DataFrame, metric: str, title: str, path: Path) -> Pa
     rows = values.filter(pl.col("metric") == metric)
     models = sorted(rows["model"].unique(), key=model_order)
     groups = _groups(rows)
-    figure = _figure(3.6 * len(groups) + 0.8, 0.36 * len(models) + 1.4, title)
+    names = 0.1 + 0.1 * max(len(model) for model in models)  # inches, as are all of these
+    width, height = 3.6 * len(groups) + 0.8, 0.36 * len(models) + 1.4
+    figure = _figure(width, height, title, layout="none")  # one that is worked out costs a second
+    figure.subplots_adjust(
+        left=names / width,
+        right=1 - 0.15 / width,
+        top=1 - 0.65 / height,
+        bottom=0.55 / height,
+        wspace=0.12,
+    )
     for place, users in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), place + 1)
         draw_models(axes, rows.filter(pl.col("users") == users), models, place == 0)
@@ -158,8 +167,8 @@ def _groups(rows: pl.DataFrame) -> list[str]:
     return [users for users in GROUPS if users in rows["users"].unique()]
 
 
-def _figure(width: float, height: float, title: str) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+def _figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, layout=layout)
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
     return figure

@@ -40,8 +40,13 @@ def draw_domains(domains: Sequence[DomainAccount], title: str) -> Figure:
         domains: the target, then its sources.
         title: stands above all.
     """
-    figure = Figure(figsize=(15, 2.7 * len(domains) + 0.4), dpi=120, layout="constrained")
+    height = 2.7 * len(domains) + 0.4  # inches
+    figure = Figure(figsize=(15, height), dpi=120)
     FigureCanvasAgg(figure)
+    # Margins in inches: a layout that is worked out costs more than all the drawing.
+    figure.subplots_adjust(
+        left=0.05, right=0.99, top=1 - 0.95 / height, bottom=0.5 / height, wspace=0.3, hspace=0.65
+    )
     figure.suptitle(title, fontsize=12, parse_math=False)
     rows = figure.subplots(len(domains), len(PANELS), squeeze=False)
     drawn: dict[str, list[Axes]] = defaultdict(list)
@@ -67,6 +72,7 @@ def draw_domains(domains: Sequence[DomainAccount], title: str) -> Figure:
             else:
                 axes.grid(alpha=0.3)
                 axes.set_axisbelow(True)
+                axes.minorticks_off()
                 axes.tick_params(labelsize=8)
                 axes.spines[["top", "right"]].set_visible(False)
                 drawn[name].append(axes)
