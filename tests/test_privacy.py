@@ -14,6 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from crossrec import weights
 from crossrec.data.pseudonyms import pseudonym, read_key
+from crossrec.serving.opening import Run
+from crossrec.serving.problems import Unknown
+from crossrec.serving.service import Service
 
 Command = Callable[..., Any]
 SALT = "a-salt-that-must-not-be-found-anywhere"
@@ -86,6 +89,15 @@ def test_weights_cross_and_rows_do_not(
     moved = load_file(mine / "artifacts" / record["artifacts"]["transfer"] / "weights.safetensors")
     for name, value in original.items():  # lambda -> infinity: W = W_s
         torch.testing.assert_close(moved[name], value, rtol=0, atol=1e-5)
+
+    service = Service(Run(run, None, "cpu"))
+    lists = pl.read_parquet(run / "recommendations.parquet")
+    user = lists["user_id"][0]
+    served = service.recommend(user, [], "target", 5)["transferred"]
+    assert [item["item"] for item in served] == lists["item_id"][:5].to_list()
+    assert service.about()["domains"]["home"] == {"side": "source", "items": 0, "rows": []}
+    with pytest.raises(Unknown, match="another owner's"):
+        service.recommend(user, [], "home", 5)
 
 
 @pytest.fixture(scope="module")

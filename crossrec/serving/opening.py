@@ -101,7 +101,8 @@ class Run:
             "target": {name: of.row(name) for name in (TRANSFERRED, SCRATCH)},
             "source": {},
         }
-        if SOURCE in self.stages:
+        # What another owner handed over are weights of the target's shape: its items are not here.
+        if SOURCE in self.stages and self.settings.source_weights is None:
             rows["source"][SOURCE] = of.trained(SOURCE, "source", Learning.load_source)
         return rows
 

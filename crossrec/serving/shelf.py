@@ -82,7 +82,8 @@ class Shelf:
             return row
         raise Unknown(
             f"this run has no model of {self.catalogs[side].name!r}: its transfer method trains "
-            f"none. Ask for {self.catalogs['target'].name!r}"
+            "none, or its items are another owner's (source_weights). Ask for "
+            f"{self.catalogs['target'].name!r}"
         )
 
     def check_learns(self, side: Side) -> None:
