@@ -62,6 +62,10 @@ def test_weights_cross_and_rows_do_not(
     assert domains_in(theirs) == {"home"}  # no file of a target was made or looked for
     handed = theirs / "run" / "handover"
     assert {path.name for path in handed.iterdir()} == {"weights.safetensors", "source.json"}
+    record = json.loads((theirs / "run" / "record.json").read_text())  # the owner's, beside it
+    assert record["artifacts"].keys() == {"collect", "source"}
+    assert 0 <= record["validation"]["source"]["ndcg@10"] <= 1
+    assert (theirs / "run" / "config.yaml").is_file()
     about = json.loads((handed / "source.json").read_text())
     assert about["suggested"] == {"lambda_": 1.0, "mu": 1.0}
     assert about["ids"] is None

@@ -146,11 +146,26 @@ def main_job(settings: Settings) -> "Outcome":
     return Outcome(results, caption, validation, data, staging.used, staging.costs, spent)
 
 
-def hand_over_source(settings: Settings) -> Path:
-    """The owner of a source: its raw files -> a folder of W_s (see `handover`).
+@dataclass(frozen=True)
+class Handed:
+    """What the owner of a source has made.
 
-    It lies inside the run folder, whose other files (the log) are not for handing over.
+    Attributes:
+        folder: of W_s (see `handover`), inside the run folder, whose other files (the log, the
+            record) are not for handing over.
+        validation, data, artifacts, costs, privacy: as in `Outcome`.
     """
+
+    folder: Path
+    validation: dict[str, dict[str, float]]
+    data: Path
+    artifacts: dict[str, str]
+    costs: dict[str, Cost]
+    privacy: dict[str, Any] | None
+
+
+def hand_over_source(settings: Settings) -> Handed:
+    """The owner of a source: its raw files -> W_s."""
     staging = Staging(settings.artifacts)
     data = collect(settings, staging, without="target")
     pair = load_pair(data)
@@ -161,7 +176,7 @@ def hand_over_source(settings: Settings) -> Path:
     artifact = learning.train_source()
     _, model = learning.load_source(read_weights(artifact))
     assert isinstance(model, Recommender)
-    folder = settings.run_folder / "handover"
+    folder, spent = settings.run_folder / "handover", account_of(artifact).get("privacy")
     folder.mkdir(exist_ok=True)
     hand_over(
         folder,
@@ -171,9 +186,10 @@ def hand_over_source(settings: Settings) -> Path:
         content.artifact,
         language_model,
         Identity(**settings.identity).key,
-        account_of(artifact).get("privacy"),
+        spent,
     )
-    return folder
+    validation = {"source": validation_of(artifact)}
+    return Handed(folder, validation, data, staging.used, staging.costs, spent)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def losses_of(
         number = int(name[:-1]) * 2 + (name[-1] == "b")
         private = ("privacy=dp", f"privacy.epsilon={epsilon}", f"privacy.noise_seed={number}")
         overrides = (*given, *(() if epsilon == "inf" else private))
-        handed = hand_over_source(settings_of(output, folder, overrides))
+        handed = hand_over_source(settings_of(output, folder, overrides)).folder
         table = pl.DataFrame({USER: attacker.user_ids, "loss": attacker.losses(handed)})
         file.parent.mkdir(exist_ok=True)
         table.write_parquet(file)
