@@ -4,10 +4,14 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+import hydra
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
+from crossrec.configuration.composing import CONF
 from crossrec.data.pair import DomainPair
 from crossrec.models.two_tower import TwoTower
 from crossrec.training.private import Users, user_gradients
@@ -68,3 +72,37 @@ def test_a_users_loss_is_that_of_training(attacks: ModuleType, small_pair: Domai
     for part in Users(domain, 3)[torch.arange(len(domain.train.users))]:
         rows = torch.searchsorted(domain.train.users, part.users[:, 0].contiguous())
         assert found[rows] == pytest.approx(user_gradients(model, learned, part)[1].numpy())
+
+
+def test_weights_of_ids_that_did_not_cross_tell_nothing(
+    attacks: ModuleType, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    events = pl.DataFrame(
+        {"user_id": f"u{user}", "item_id": f"i{item}", "rating": 5.0, "timestamp": time}
+        for user in range(24)
+        for time, item in enumerate(rng.permutation(12)[:5])
+    )
+    halves = {"all": range(24)}
+    for draw in range(3):
+        mixed = rng.permutation(24)
+        halves |= {f"{draw}a": mixed[:12], f"{draw}b": mixed[12:]}
+    folders = {}
+    for name, users in halves.items():
+        folders[name] = tmp_path / "halves" / name / "home"
+        folders[name].mkdir(parents=True)
+        own = events.filter(pl.col("user_id").is_in([f"u{user}" for user in users]))
+        own.write_parquet(folders[name] / "interactions.parquet")
+    GlobalHydra.instance().clear()
+    given, file = ("encoder=none", "model.dim=8", "trainer.max_epochs=1"), tmp_path / "attacks.csv"
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        attacks.measure(folders, tmp_path, ["inf"], given, file)
+    table = pl.read_csv(file)
+    assert table.group_by("attack", maintain_order=True).len().rows() == [
+        ("threshold", 6),
+        ("shadow", 6),
+    ]
+    assert set(table["members"]) == set(table["others"]) == {12}
+    # Without texts an item is its row of a table, which stays with the owner: every loss is log 12.
+    assert table["loss_members"].to_list() == [2.4849] * 12
+    assert set(table["auc"]) == {0.5}

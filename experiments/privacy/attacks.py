@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 import torch
 from inference import auc, found_at, likelihood_ratios, threshold_scores
+from omegaconf import OmegaConf
 
 from crossrec.configuration.composing import CONF, check_config, compose
 from crossrec.data.columns import USER
@@ -76,19 +77,18 @@ def settings_of(output: Path, source: Path, overrides: tuple[str, ...]) -> Setti
     )
     cfg = hydra.compose("train", list(given), return_hydra_config=True)
     choices = cfg.hydra.runtime.choices
-    with_hydra = cfg.copy()
-    del with_hydra["hydra"]
-    check_config(with_hydra, choices)
+    cfg = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    check_config(cfg, choices)
     folder = output / "attacked" / "_".join([source.parent.name, *overrides]).replace("/", "")
     folder.mkdir(parents=True, exist_ok=True)
-    return compose(with_hydra, folder)
+    return compose(cfg, folder)
 
 
 class Attacker:
     """Has the catalog, W_s as it was handed over, and the histories of those it asks about."""
 
-    def __init__(self, output: Path, whole: Path) -> None:
-        self.settings = settings_of(output, whole, ())
+    def __init__(self, output: Path, whole: Path, given: tuple[str, ...]) -> None:
+        self.settings = settings_of(output, whole, given)
         self.staging = Staging(self.settings.artifacts)
         self.data = collect(self.settings, self.staging, without="target")
         self.pair = load_pair(self.data)
@@ -150,7 +150,9 @@ def losses_of(
     return pl.read_parquet(file)["loss"].to_numpy()
 
 
-def attack(epsilon: str, losses: dict[str, np.ndarray], members: dict[str, np.ndarray]) -> None:
+def attack(
+    epsilon: str, losses: dict[str, np.ndarray], members: dict[str, np.ndarray], file: Path
+) -> None:
     """Attack each model with those of the other draws as shadow models, and write what came out.
 
     Args:
@@ -173,12 +175,12 @@ def attack(epsilon: str, losses: dict[str, np.ndarray], members: dict[str, np.nd
                 "shadow_models": len(shadows) if kind == "shadow" else 0,
                 "members": int(inside.sum()),
                 "others": int((~inside).sum()),
-                "loss_members": of_model[inside].mean(),
-                "loss_others": of_model[~inside].mean(),
+                "loss_members": float(of_model[inside].mean()),
+                "loss_others": float(of_model[~inside].mean()),
                 "auc": auc(score, inside),
                 "found_at_.01": found_at(score, inside),
             }
-            write(HERE / "attacks.csv", row)
+            write(file, row)
 
 
 def write(file: Path, row: dict[str, Any]) -> None:
@@ -192,33 +194,41 @@ def write(file: Path, row: dict[str, Any]) -> None:
     print(row, flush=True)
 
 
+def measure(
+    folders: dict[str, Path], output: Path, epsilons: list[str], given: tuple[str, ...], file: Path
+) -> None:
+    """Train on each half at each epsilon, attack, and add to a table.
+
+    Args:
+        folders: what `write_tables` gave.
+        given: overrides of all trainings.
+    """
+    halves = {name: folder for name, folder in folders.items() if name != WHOLE}
+    attacker = Attacker(output, folders[WHOLE], given)
+    members = {}
+    for name, folder in halves.items():
+        users = pl.read_parquet(folder / "interactions.parquet")[USER].unique()
+        members[name] = attacker.user_ids.is_in(users.implode()).to_numpy()
+    for epsilon in epsilons:
+        losses = {
+            name: losses_of(attacker, output, name, folder, epsilon, given)
+            for name, folder in halves.items()
+        }
+        attack(epsilon, losses, members, file)
+
+
 def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("crossrec").setLevel(logging.INFO)
     output, epsilons = Path(sys.argv[1]).resolve(), sys.argv[2].split(",")
-    number, given = int([*sys.argv, "3"][3]), tuple(sys.argv[4:])
+    number, given, file = int([*sys.argv, "3"][3]), tuple(sys.argv[4:]), HERE / "attacks.csv"
     if number < 3:
         sys.exit("NUMBER must be 3 at least: a model's shadow models are those of two other draws")
-    done = set()
-    if (HERE / "attacks.csv").exists():
-        done = set(pl.read_csv(HERE / "attacks.csv", infer_schema=False)["epsilon"])
-    folders = write_tables(output, number)
+    done = set(pl.read_csv(file, infer_schema=False)["epsilon"]) if file.exists() else set()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        attacker = Attacker(output, folders.pop(WHOLE))
-        members = {
-            name: attacker.user_ids.is_in(
-                pl.read_parquet(folder / "interactions.parquet")[USER].unique().implode()
-            ).to_numpy()
-            for name, folder in folders.items()
-        }
-        for epsilon in epsilons:
-            if epsilon not in done:
-                losses = {
-                    name: losses_of(attacker, output, name, folder, epsilon, given)
-                    for name, folder in folders.items()
-                }
-                attack(epsilon, losses, members)
+        folders = write_tables(output, number)
+        measure(folders, output, [e for e in epsilons if e not in done], given, file)
 
 
 if __name__ == "__main__":

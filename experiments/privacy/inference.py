@@ -42,6 +42,8 @@ def likelihood_ratios(
         means = np.where(side, shadow, 0).sum(0) / number
         squares = np.where(side, (shadow - means) ** 2, 0).sum()
         variance = squares / (number - 1).sum()
+        if variance == 0:  # whoever was in, the models say the same
+            return np.zeros_like(losses)
         logs.append(-0.5 * np.log(variance) - (attacked - means) ** 2 / (2 * variance))
     return np.asarray(logs[0] - logs[1])
 
