@@ -119,8 +119,9 @@ class PrivateDataModule(DomainDataModule):
 class Users(Dataset[list[Batch]]):
     """All training windows of users, by a list of the users' numbers.
 
-    Gives batches of up to USERS_AT_ONCE users, those of like many windows together: users (B, W),
-    and items, ratings, own (B, W, L), padded with PAD.
+    Gives batches of up to USERS_AT_ONCE users, those of like many windows, and of like long ones,
+    together, so that little is padding: users (B, W), and items, ratings, own (B, W, L), padded
+    with PAD.
     """
 
     def __init__(self, domain: Domain, max_history: int) -> None:
@@ -128,13 +129,15 @@ class Users(Dataset[list[Batch]]):
         self.rows, self.starts, self.lengths = windows(domain.train, max_history)
         n_windows = np.bincount(self.rows, minlength=len(domain.train.users))
         self.first = np.concatenate([[0], np.cumsum(n_windows)])
+        self.longest = np.zeros(len(n_windows), dtype=np.int64)
+        np.maximum.at(self.longest, self.rows, self.lengths)
 
     def __len__(self) -> int:
         return len(self.sequences.users)
 
     def __getitem__(self, drawn: Tensor) -> list[Batch]:
-        counts = np.diff(self.first)[drawn.numpy()]
-        order = drawn.numpy()[np.argsort(counts, kind="stable")]
+        users = drawn.numpy()
+        order = users[np.lexsort((self.longest[users], np.diff(self.first)[users]))]
         parts = [order[i : i + USERS_AT_ONCE] for i in range(0, len(order), USERS_AT_ONCE)]
         return [self._part(part) for part in parts]
 

@@ -42,6 +42,7 @@ from crossrec.training.private import Users
 HERE = Path(__file__).parent
 SEED = 0  # of the marketplace, of the halves and of the trainings
 WHOLE = "all"
+TEXT_FIELDS = "[title,brand,categories,description,keywords]"  # as data=marketplace reads them
 
 
 def write_tables(output: Path, number: int) -> dict[str, Path]:
@@ -72,6 +73,7 @@ def settings_of(output: Path, source: Path, overrides: tuple[str, ...]) -> Setti
     """The settings of crossrec.weights on a folder of tables."""
     given = (
         *("+experiment=table_pair", f"data.source={source}", "data.target=not_here"),
+        f"data.text_fields={TEXT_FIELDS}",
         *("split=leave_one_out", "pretraining=off", "trainer.enable_progress_bar=false"),
         *(f"seed={SEED}", f"paths.artifacts={output / 'artifacts'}", *overrides),
     )
