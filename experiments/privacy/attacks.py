@@ -227,10 +227,13 @@ def main() -> None:
     number, given, file = int([*sys.argv, "3"][3]), tuple(sys.argv[4:]), HERE / "attacks.csv"
     if number < 3:
         sys.exit("NUMBER must be 3 at least: a model's shadow models are those of two other draws")
-    done = set(pl.read_csv(file, infer_schema=False)["epsilon"]) if file.exists() else set()
+    if file.exists():  # what was not attacked in both ways is measured again
+        table = pl.read_csv(file, infer_schema=False)
+        done = set(table.filter(attack="shadow")["epsilon"])
+        table.filter(pl.col("epsilon").is_in(done)).write_csv(file)
+        epsilons = [epsilon for epsilon in epsilons if epsilon not in done]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        folders = write_tables(output, number)
-        measure(folders, output, [e for e in epsilons if e not in done], given, file)
+        measure(write_tables(output, number), output, epsilons, given, file)
 
 
 if __name__ == "__main__":
