@@ -227,9 +227,10 @@ def main() -> None:
     number, given, file = int([*sys.argv, "3"][3]), tuple(sys.argv[4:]), HERE / "attacks.csv"
     if number < 3:
         sys.exit("NUMBER must be 3 at least: a model's shadow models are those of two other draws")
-    if file.exists():  # what was not attacked in both ways is measured again
+    if file.exists():  # an epsilon that is not whole is measured again
         table = pl.read_csv(file, infer_schema=False)
-        done = set(table.filter(attack="shadow")["epsilon"])
+        attacked = table.filter(attack="shadow").group_by("epsilon").len()
+        done = set(attacked.filter(len=2 * number)["epsilon"])
         table.filter(pl.col("epsilon").is_in(done)).write_csv(file)
         epsilons = [epsilon for epsilon in epsilons if epsilon not in done]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
