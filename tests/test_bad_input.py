@@ -324,19 +324,31 @@ def test_a_run_folder_that_cannot_be(command: Command, tmp_path: Path) -> None:
     refused(command(f"hydra.run.dir={tmp_path / 'file' / 'run'}"), "a file stands where a folder")
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run that nobody stops is, once it has been made."""
+    return tmp_path_factory.mktemp("undisturbed")
+
+
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
 def test_a_run_that_is_stopped_goes_on_to_the_same_results(
-    command: Command, tiny: list[str], tmp_path: Path, sent: signal.Signals, code: int
+    command: Command,
+    tiny: list[str],
+    undisturbed: Path,
+    tmp_path: Path,
+    sent: signal.Signals,
+    code: int,
 ) -> None:
-    def where(name: str) -> list[str]:
-        return [f"paths.artifacts={tmp_path / name}", f"hydra.run.dir={tmp_path / name / 'run'}"]
+    def where(folder: Path) -> list[str]:
+        return [f"paths.artifacts={folder}", f"hydra.run.dir={folder / 'run'}"]
 
-    assert command(*tiny, *where("undisturbed")).code == 0
+    if not (undisturbed / "run" / "results.csv").exists():
+        assert command(*tiny, *where(undisturbed)).code == 0
     made = tmp_path / "stopped"
     process = subprocess.Popen(
-        [sys.executable, "-m", "crossrec.train", *tiny, *where("stopped")],
+        [sys.executable, "-m", "crossrec.train", *tiny, *where(made)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -345,7 +357,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_results(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not list(made.glob(".source-*")):
-        time.sleep(0.001)
+        time.sleep(0.01)  # the training takes a hundred times as long
     process.send_signal(sent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code, said
@@ -356,10 +368,10 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_results(
         assert "Traceback" not in said
         assert "stopped. Nothing half-made was kept" in said
         assert not list(made.glob(".*"))
-    ran = command(*tiny, *where("stopped"))
+    ran = command(*tiny, *where(made))
     assert ran.code == 0, ran.err
     assert "collect    reused" in ran.out
     assert "source     made" in ran.out
     assert not list(made.glob(".*"))
-    results = [tmp_path / name / "run" / "results.csv" for name in ("undisturbed", "stopped")]
+    results = [folder / "run" / "results.csv" for folder in (undisturbed, made)]
     assert results[0].read_bytes() == results[1].read_bytes()
