@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -34,7 +35,7 @@ def plot_models(values: pl.DataFrame, metric: str, title: str, path: Path) -> Pa
     groups = _groups(rows)
     names = 0.1 + 0.1 * max(len(model) for model in models)  # inches, as are all of these
     width, height = 3.6 * len(groups) + 0.8, 0.36 * len(models) + 1.4
-    figure = _figure(width, height, title, layout="none")  # one that is worked out costs a second
+    figure = _figure(width, height, title, layout=None)  # one that is worked out costs a second
     figure.subplots_adjust(
         left=names / width,
         right=1 - 0.15 / width,
@@ -167,7 +168,9 @@ def _groups(rows: pl.DataFrame) -> list[str]:
     return [users for users in GROUPS if users in rows["users"].unique()]
 
 
-def _figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
+def _figure(
+    width: float, height: float, title: str, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
     figure = Figure(figsize=(width, height), dpi=120, layout=layout)
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
