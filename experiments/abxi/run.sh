@@ -15,12 +15,13 @@ column() { # SOURCE TARGET
         objective.full_below=1000 objective.n_negatives=1024 training.learning_rate=2e-3 \
         transfer=guarded '~transfer.candidates.finetune' '~transfer.candidates.l2_sp' \
         +transfer.candidates.interleaved.dropout=0.5 +transfer.candidates.interleaved.alpha=0.5 \
-        '+transfer.candidates.joint_knn={}' trainer.max_epochs=30 \
+        '+transfer.candidates.joint_knn={}' '+transfer.candidates.abxi={}' \
+        trainer.max_epochs=60 training.patience=10 \
         "seed=$seeds" recommend.top_n=1 trainer.enable_progress_bar=false \
         "paths.artifacts=$out/artifacts" "hydra.sweep.dir=$out/runs/$2"
 }
-column beauty electronics
 column electronics beauty
-column grocery home_kitchen
+column beauty electronics
 column home_kitchen grocery
+column grocery home_kitchen
 python "$here/collect.py" "$out/runs" "$here/results.csv"
