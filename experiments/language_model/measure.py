@@ -43,17 +43,17 @@ COMMON = (
     "data.text_fields=[title,brand,categories]",
 )
 SPLITS = {"users": ("split=leave_one_out",), "items": ("split=cold_items", "model.use_ids=false")}
-INT8 = "encoder.dtype=int8"
-RAW = ("pretraining=off", INT8)
+FAST = "encoder.dtype=auto"
+RAW = ("pretraining=off", FAST)
 COOCCURRENCE = (
-    *("pretraining=cooccurrence", INT8),
+    *("pretraining=cooccurrence", FAST),
     *("pretraining.max_steps=60", "pretraining.trainable_layers=3"),
 )
 SMOLLM2 = ("encoder=smollm2", *RAW)
 ROWS = {
     "no text": ("encoder=none", "model.use_ids=true"),
     "MiniLM": RAW,
-    "MiniLM, default": ("pretraining=default", INT8),
+    "MiniLM, default": ("pretraining=default", FAST),
     "MiniLM, cooccurrence": COOCCURRENCE,
     "SmolLM2": SMOLLM2,
     # Variations of the rows above.
