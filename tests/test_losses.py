@@ -145,8 +145,11 @@ def test_bpr_by_hand() -> None:
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2, abs=1e-6)
 
 
-def test_gradient_of_bpr() -> None:
+def test_bpr_of_several_pairs_a_case_and_its_gradient() -> None:
     lead = torch.tensor([[0.5, -1.0], [2.0, -3.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.allclose(
+        losses.bpr(lead), sum(losses.bpr(lead[:, column]) for column in (0, 1)) / 2
+    )
     assert torch.autograd.gradcheck(losses.bpr, lead)
 
 

@@ -49,11 +49,14 @@ class Factors:
         return scores.view(candidates.shape)
 
     def lead(self, items: Tensor, others: Tensor) -> Tensor:
-        """(M,) score of `items` (M,) less that of `others` (M,); the user's bias is in both."""
-        if self.places is None:
-            return leads(self.user, self.item, self.item_bias, items, others)
-        pair = self.score(torch.stack([items, others], dim=1))
-        return pair[:, 0] - pair[:, 1]
+        """(M,) score of `items` (M,) less that of `others` (M,)."""
+        codes = torch.stack([items, others], dim=1)
+        if self.places is not None:
+            pair = self.score(codes)
+            return pair[:, 0] - pair[:, 1]
+        lead = leads(self.user, self.item, self.item_bias, codes)
+        # It is in both scores: its gradient is zero, which is not the same as none to an optimizer.
+        return lead if self.user_bias is None else lead + 0 * self.user_bias.squeeze(1)
 
     def users(self) -> Tensor:
         """(M, k) user vectors whose inner products with those of `items` are the scores."""

@@ -33,21 +33,18 @@ def inner_products(user: Tensor, table: Tensor, codes: Tensor) -> Tensor:
     return scores
 
 
-def leads(
-    user: Tensor, table: Tensor, bias: Tensor | None, first: Tensor, second: Tensor
-) -> Tensor:
-    """(M,) user_m . (table[first_m] - table[second_m]) + bias[first_m] - bias[second_m].
+def leads(user: Tensor, table: Tensor, bias: Tensor | None, codes: Tensor) -> Tensor:
+    """(M,) user_m . (table[i_m] - table[j_m]) + bias[i_m] - bias[j_m], with (i_m, j_m) = codes[m].
 
-    What pairwise ranking asks, with a gradient of its own: each row is read once, and nothing is
-    made for a score whose other half takes it away again.
+    What pairwise ranking asks (Rendle et al., UAI 2009, x_uij), with a gradient of its own: each
+    row is read once, and nothing is made for a score whose other half takes it away again.
 
     Args:
         user: (M, k).
         table: (n, k).
         bias: (n, 1), or None.
-        first, second: (M,) int64, each 0 .. n - 1.
+        codes: (M, 2) int64, each 0 .. n - 1.
     """
-    codes = torch.cat([first, second])
     known = None if bias is None else _up_to_date(bias, codes)
     lead: Tensor = _Leads.apply(user, _up_to_date(table, codes), known, codes)
     return lead
@@ -80,6 +77,11 @@ def spread_rows(gradient: Tensor, codes: Tensor, table: Tensor) -> Tensor:
     return flat.new_zeros(n_rows, flat.shape[1]).index_add_(0, codes.flatten(), flat)
 
 
+def _gather(table: Tensor, codes: Tensor) -> Tensor:
+    """(*codes.shape, d) rows of a (n, d) table that is up to date, without a gradient."""
+    return table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
+
+
 class _Rows(torch.autograd.Function):
     """Differentiable twice, for methods that learn through a step of training, and for each user
     apart, for DP-SGD."""
@@ -88,7 +90,7 @@ class _Rows(torch.autograd.Function):
 
     @staticmethod
     def forward(table: Tensor, codes: Tensor) -> Tensor:
-        return table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
+        return _gather(table, codes)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -107,7 +109,7 @@ class _InnerProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, user: Tensor, table: Tensor, codes: Tensor) -> Tensor:
-        found = table.index_select(0, codes.flatten()).view(*codes.shape, table.shape[1])
+        found = _gather(table, codes)
         ctx.save_for_backward(user, codes)
         ctx.table, ctx.found = table, found
         return (user.unsqueeze(1) * found).sum(-1)
@@ -125,8 +127,8 @@ class _InnerProducts(torch.autograd.Function):
 
 
 class _Leads(torch.autograd.Function):
-    """With d_m = table[first_m] - table[second_m]: d/d user_m = g_m d_m, and the rows of first_m
-    and second_m get g_m user_m and its opposite, those of the bias g_m and -g_m."""
+    """With d_m = table[i_m] - table[j_m]: d/d user_m = g_m d_m, and the rows of i_m and j_m get
+    g_m user_m and its opposite, those of the bias g_m and -g_m."""
 
     @staticmethod
     def forward(
@@ -134,9 +136,9 @@ class _Leads(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(user, codes)
         ctx.table, ctx.bias = table, bias
-        ctx.difference = _difference(table.index_select(0, codes))
+        ctx.difference = _difference(_gather(table, codes))
         lead = (user * ctx.difference).sum(1)
-        return lead if bias is None else lead + _difference(bias.index_select(0, codes)).squeeze(1)
+        return lead if bias is None else lead + _difference(_gather(bias, codes)).squeeze(1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
@@ -145,15 +147,18 @@ class _Leads(torch.autograd.Function):
         # Only in a graph of gradients must the rows be read anew, so that it leads to the table.
         again = torch.is_grad_enabled()
         difference = _difference(rows(ctx.table, codes)) if again else ctx.difference
-        of_row = (weight * user).to(ctx.table.dtype)
-        of_table = spread_rows(torch.cat([of_row, -of_row]), codes, ctx.table)
+        of_table = _opposites((weight * user).to(ctx.table.dtype), codes, ctx.table)
         of_bias = None
         if ctx.bias is not None:
-            of_bias = spread_rows(torch.cat([weight, -weight]).to(ctx.bias.dtype), codes, ctx.bias)
+            of_bias = _opposites(weight.to(ctx.bias.dtype), codes, ctx.bias)
         return (weight * difference).to(user.dtype), of_table, of_bias, None
 
 
 def _difference(pairs: Tensor) -> Tensor:
-    """(2 M, k) -> (M, k): each row of the first half less that of the second."""
-    first, second = pairs.chunk(2)
-    return first - second
+    """(M, 2, k) -> (M, k): the first of each pair less the second."""
+    return pairs[:, 0] - pairs[:, 1]
+
+
+def _opposites(gradient: Tensor, codes: Tensor, table: Tensor) -> Tensor:
+    """The gradient of a table whose rows codes[:, 0] get (M, k) `gradient` and codes[:, 1] less."""
+    return spread_rows(torch.stack([gradient, -gradient], dim=1), codes, table)

@@ -103,7 +103,7 @@ def test_core_is_repeated_to_the_fixpoint_and_once_is_once() -> None:
 EDGES = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=60)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(EDGES, st.integers(1, 3), st.integers(1, 3))
 def test_core_is_the_largest_set_that_holds_both_thresholds(
     edges: list[tuple[int, int]], min_user: int, min_item: int

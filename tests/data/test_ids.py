@@ -102,7 +102,7 @@ def catalog(ids: pl.Series) -> pl.DataFrame:
     return pl.DataFrame({ITEM: ids, TITLE: pl.Series([None] * len(ids), dtype=pl.String)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=30))
 def test_any_text_is_an_id(ids: list[str]) -> None:
     codes, names = number(pl.Series(ids))

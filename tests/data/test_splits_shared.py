@@ -71,7 +71,7 @@ def test_what_is_written(exported: Path) -> None:
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(interactions(), st.integers(0, 99), st.sampled_from(["leave_one_out", "ratio"]))
 def test_round_trip_whatever_the_row_order(

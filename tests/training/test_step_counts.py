@@ -47,7 +47,7 @@ def test_matrix_factorization_reads_rows_and_asks_for_nothing(small_pair: Domain
     assert calls["searchsorted"] == 1  # all negatives
     assert calls["_fused_adamw_"] == 1  # all tables
     assert calls["index_select"] == 4  # users and items, vectors and biases: positives, negatives
-    assert calls["cat"] == 3  # as long as the batch, not a catalog: codes, and two gradients
+    assert calls["cat"] == 0  # no copy of a catalog
     assert calls["_local_scalar_dense"] == 0  # no waiting for an accelerator
     assert calls.total() <= 90
 

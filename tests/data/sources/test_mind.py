@@ -298,7 +298,7 @@ IMPRESSION = st.tuples(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(impressions=st.lists(IMPRESSION, min_size=1, max_size=12))
 def test_clicks_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory,
