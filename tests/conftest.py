@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from hypothesis import settings
 
 from crossrec import train
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
@@ -23,9 +22,6 @@ from crossrec.data.splits import leave_one_out
 REPOSITORY = Path(__file__).resolve().parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:  # commands that tests start share the cores, too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Where a test does not say how many examples it takes; cores are shared, so no clock judges.
-settings.register_profile("house", max_examples=50, deadline=None)
-settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)
