@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
 
         from crossrec.configuration.rehearsal import check_weights_alone
         from crossrec.data.prepared import read_account
-        from crossrec.stages.main_job import hand_over_source
+        from crossrec.stages.source_job import hand_over_source
 
         check_weights_alone(settings, "crossrec.weights")
         made = hand_over_source(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import polars as pl
+from matplotlib.axes import Axes
 
 from crossrec.evaluation.plots import COLORS, draw_heat_map, draw_line
 from crossrec.evaluation.summary import BASELINE, CANDIDATE, GROUPS, LOWER_IS_BETTER
@@ -47,7 +48,7 @@ def _figure(part: pl.DataFrame, varied: list[str], metric: str, label: str) -> F
     return Figure(caption, caption, panels, legend if len(varied) == 1 else ())
 
 
-def _draw_line(axes, rows: pl.DataFrame, by: str) -> None:  # type: ignore[no-untyped-def]
+def _draw_line(axes: Axes, rows: pl.DataFrame, by: str) -> None:
     draw_line(axes, rows, by)
     axes.set_xlabel(by)
     axes.grid(alpha=0.5)

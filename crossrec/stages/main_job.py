@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossrec.data.identities import Identity, split_name
+from crossrec.data.identities import split_name
 from crossrec.data.pair import DomainPair
 from crossrec.data.prepared import load_pair, read_account
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.evaluation.results import Results, write_results
 from crossrec.evaluation.summary import SINGLE_DOMAIN
-from crossrec.models.interface import Recommender
 from crossrec.stages.baselines import METRIC, Tuned, baselines, tune_baselines
 from crossrec.stages.collecting import collect
 from crossrec.stages.encoding import encode_items
 from crossrec.stages.end_to_end import keep_states
 from crossrec.stages.exhibits import write_exhibits
 from crossrec.stages.guarding import guard, guarded
-from crossrec.stages.handover import Received, hand_over, reading
+from crossrec.stages.handover import Received, reading
 from crossrec.stages.judging import carried, judge, oracle, trained
 from crossrec.stages.learning import Learning, account_of, validation_of
 from crossrec.stages.pretraining import pretrain_encoder
@@ -33,7 +32,6 @@ from crossrec.stages.scoring import Contestant, Ranker
 from crossrec.stages.settings import Part, Settings
 from crossrec.stages.staging import Cost, Staging
 from crossrec.training.objectives import Rating
-from crossrec.training.weights import read_weights
 from crossrec.transfer.method import check_overlap
 from crossrec.transfer.pair_model import PairModel
 from crossrec.world import n_ranks
@@ -144,52 +142,6 @@ def main_job(settings: Settings) -> "Outcome":
     validation |= {name: validation_of(artifact) for name, artifact in trained_rows.items()}
     spent = account_of(source).get("privacy") if source else None
     return Outcome(results, caption, validation, data, staging.used, staging.costs, spent)
-
-
-@dataclass(frozen=True)
-class Handed:
-    """What the owner of a source has made.
-
-    Attributes:
-        folder: of W_s (see `handover`), inside the run folder, whose other files (the log, the
-            record) are not for handing over.
-        validation, data, artifacts, costs, privacy: as in `Outcome`.
-    """
-
-    folder: Path
-    validation: dict[str, dict[str, float]]
-    data: Path
-    artifacts: dict[str, str]
-    costs: dict[str, Cost]
-    privacy: dict[str, Any] | None
-
-
-def hand_over_source(settings: Settings) -> Handed:
-    """The owner of a source: its raw files -> W_s."""
-    staging = Staging(settings.artifacts)
-    data = collect(settings, staging, without="target")
-    pair = load_pair(data)
-    with_text = "text" in settings.content
-    language_model = pretrain_encoder(settings, staging, data) if with_text else None
-    content = encode_items(settings, staging, data, language_model)
-    learning = Learning(settings, staging, data, pair, content)
-    artifact = learning.train_source()
-    _, model = learning.load_source(read_weights(artifact))
-    assert isinstance(model, Recommender)
-    folder, spent = settings.run_folder / "handover", account_of(artifact).get("privacy")
-    folder.mkdir(exist_ok=True)
-    hand_over(
-        folder,
-        settings,
-        model,
-        pair.source,
-        content.artifact,
-        language_model,
-        Identity(**settings.identity).key,
-        spent,
-    )
-    validation = {"source": validation_of(artifact)}
-    return Handed(folder, validation, data, staging.used, staging.costs, spent)
 
 
 @dataclass(frozen=True)

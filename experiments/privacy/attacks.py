@@ -32,9 +32,9 @@ from crossrec.models.interface import Recommender
 from crossrec.stages.collecting import collect
 from crossrec.stages.encoding import encode_items
 from crossrec.stages.handover import Received
-from crossrec.stages.main_job import hand_over_source
 from crossrec.stages.pretraining import pretrain_encoder
 from crossrec.stages.settings import Settings
+from crossrec.stages.source_job import hand_over_source
 from crossrec.stages.staging import Staging
 from crossrec.training.fitting import build_model
 from crossrec.training.private import Users
