@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossrec.artifacts import write_failure
-from crossrec.configuration.shell import STOPPED
+from crossrec.configuration.shell import STOPPED, heeding_stops
 from crossrec.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """What the shell calls."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
+    with heeding_stops():
+        sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,11 +1,14 @@
 """What every command shares: a user's mistake ends it with one message and no traceback."""
 
+import _thread
 import logging
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -22,12 +25,39 @@ STOPPED = (
 )
 
 
+@contextmanager
+def heeding_stops() -> Iterator[None]:
+    """SIGINT and SIGTERM end the work, whenever they come.
+
+    One that arrives while Python runs a callback of its own (as an import or a collected object
+    does) raises there, is reported as ignored, and would be lost: it is sent once more.
+    """
+    report = sys.unraisablehook
+
+    def send_again(lost: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+            report(lost)
+            return
+        number = signal.SIGINT if lost.exc_type is KeyboardInterrupt else signal.SIGTERM
+        # Later, and from elsewhere: here it would be raised in the callback again.
+        again = threading.Timer(0.05, _thread.interrupt_main, [number])
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+
+
 def answer(main: Callable[[], None]) -> None:
     """Run a Hydra command as the shell calls it."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
     try:
-        main()
+        with heeding_stops():
+            main()
     except HydraException as error:
         sys.exit(f"error: {explain(error, sys.argv[1:])}")
     except ValueError as error:  # Hydra's own, of flags that do not go together
