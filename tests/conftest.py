@@ -151,5 +151,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).save_pretrained(folder)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     network = BertConfig(vocab_size=57, intermediate_size=32, max_position_embeddings=64, **sizes)
-    BertModel(network).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(network).save_pretrained(folder)
     return folder

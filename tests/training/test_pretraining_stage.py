@@ -75,8 +75,9 @@ def test_by_one_word(
     account = json.loads((folder / "pretraining.json").read_text())
     assert account["steps"] == 2
     for name in measured:
-        assert account[f"{name}_before"] > 0
-        assert account[f"{name}_after"] > 0
+        before, after = account[f"{name}_before"], account[f"{name}_after"]
+        # Two steps teach a little; that a whole token is hit at once is a matter of luck.
+        assert before > after > 1 if name == "perplexity" else min(before, after) >= 0
     assert measured or "perplexity_before" not in account
     before, after = account["retrieval_before"], account["retrieval_after"]
     assert set(before) == set(after) == {
