@@ -62,14 +62,15 @@ class EASE:
         ridge = torch.from_numpy(gram.products.copy())
         ridge.diagonal().add_(self.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(ridge)).numpy()
-        # The solution needs 64 bits, where l2 is small beside the counts; its use does not.
+        # The solution needs 64 bits, where l2 is small beside the counts; its use does not. A
+        # product with sparse rows would copy a matrix that does not lie row by row, at each call.
         if gram.by_users:
             self.own = _own_through_users(gram.x, inverse)
-            self.weights = inverse.astype(np.float32)  # K
+            self.weights = inverse.astype(np.float32, order="C")  # K
         else:
             inverse /= -inverse.diagonal()
             np.fill_diagonal(inverse, 0.0)
-            self.weights = inverse.astype(np.float32)  # B
+            self.weights = inverse.astype(np.float32, order="C")  # B
         return self
 
     def score(self, histories: csr_array) -> Tensor:

@@ -91,6 +91,14 @@ def test_an_item_that_nobody_has_scores_0_and_changes_no_bit_of_the_others() -> 
     assert torch.equal(two[:, [0, 1, 3, 4]], one)
 
 
+@pytest.mark.parametrize(("n_users", "n_items"), [(9, 5), (5, 9)], ids=["items", "users"])
+def test_scoring_copies_no_weights(n_users: int, n_items: int) -> None:
+    """scipy copies a matrix that does not lie row by row at each product with sparse rows."""
+    model = EASE(1.0).fit(csr_array(random_train(0, n_users, n_items)))
+    assert model.weights.shape == (5, 5)
+    assert model.weights.flags.c_contiguous
+
+
 def test_empty_training_scores_zero() -> None:
     scores = EASE().fit(csr_array((3, 4), dtype=np.float32)).score(csr_array((2, 4)))
     assert scores.dtype == torch.float32
