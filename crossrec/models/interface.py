@@ -11,7 +11,7 @@ from crossrec.models.cases import Cases, Events
 from crossrec.models.tables import rows
 
 INITIAL_STD = 0.02  # of every table and weight: scores start near zero
-SCORED_CELLS = 2**17  # user-item pairs that are scored at once where the score is a network's
+SCORED_CELLS = 2**14  # user-item pairs that a network scores at once: what stays in a cache
 
 
 class Recommender(nn.Module, ABC):

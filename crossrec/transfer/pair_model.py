@@ -12,6 +12,7 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.models.cases import Cases, Events
+from crossrec.models.interface import SCORED_CELLS
 from crossrec.transfer.method import Overlap
 
 Loss = Callable[[Cases], Tensor]
@@ -131,17 +132,14 @@ def scored_cases(score: Callable[[Tensor, Tensor], Tensor], n_items: int, batch:
     return Cases(*events_of(batch), n_items, of)
 
 
-def score_catalog(
-    score: Callable[[Tensor, Tensor], Tensor], n_items: int, users: Tensor, cells: int = 2**17
-) -> Tensor:
+def score_catalog(score: Callable[[Tensor, Tensor], Tensor], n_items: int, users: Tensor) -> Tensor:
     """(B, n_items) scores of a network, made for a few users at a time.
 
     Args:
-        score: as in `scored_cases`.
+        score: as in `scored_cases`, but (M, 1) users meet (1, n_items) items.
         n_items: of the side's catalog.
         users: (B,) codes.
-        cells: pairs of a user and an item that are scored at once.
     """
-    items = torch.arange(n_items, device=users.device)
-    blocks = users.split(max(1, cells // n_items))
-    return torch.cat([score(block[:, None], items.expand(len(block), -1)) for block in blocks])
+    items = torch.arange(n_items, device=users.device)[None]
+    blocks = users[:, None].split(max(1, SCORED_CELLS // n_items))
+    return torch.cat([score(block, items) for block in blocks])

@@ -107,6 +107,18 @@ class CoNet(PairModel):
         """The MLP of a side and that of the other."""
         return (self.source, self.target) if side == "source" else (self.target, self.source)
 
+    def joint_layers(self, own: MLP, other: MLP) -> list[tuple[Tensor, Tensor]]:
+        """(2 h', 2 h) weights and (2 h',) biases of the later layers of both networks as one.
+
+        A layer is then one product, which is faster than its four parts.
+        """
+        layers = []
+        for mine, theirs, cross in zip(own.later, other.later, self.cross[1:], strict=True):
+            here = torch.cat([mine.weight, cross], dim=1)
+            there = torch.cat([cross, theirs.weight], dim=1)
+            layers.append((torch.cat([here, there]), torch.cat([mine.bias, theirs.bias])))
+        return layers
+
     def scoring(self, side: Side) -> tuple[Callable[[Tensor, Tensor], Tensor], int]:
         """How pairs of a side are scored, (M, 1) users and (M, S) items, and its catalog's size."""
         own, other = self.networks(side)
@@ -114,6 +126,7 @@ class CoNet(PairModel):
         item_shared = self.ids.shared_items[rows]
         of_item = self.first(side, self.item_embedding[rows], item_shared, slice(self.dim, None))
         of_item = of_item + torch.cat([own.first.bias, other.first.bias])
+        layers = self.joint_layers(own, other)
 
         def score(users: Tensor, items: Tensor) -> Tensor:
             user_shared = self.ids.shared_users[users]
@@ -123,14 +136,13 @@ class CoNet(PairModel):
                 user_shared.squeeze(1),
                 slice(0, self.dim),
             )
-            known = (user_shared | item_shared[items])[:, :, None]
-            here, there = F.relu(of_user[:, None] + of_item[items]).chunk(2, dim=2)
-            for mine, theirs, cross in zip(own.later, other.later, self.cross[1:], strict=True):
-                here, there = (
-                    F.relu(mine(here) + known * (there @ cross.T)),
-                    F.relu(theirs(there) + here @ cross.T),
-                )
-            scores: Tensor = own.output(here).squeeze(2)
+            known = user_shared | item_shared[items]
+            gate = torch.stack([torch.ones_like(known), known], dim=2)[..., None]
+            state = F.relu(of_user[:, None] + of_item[items], inplace=True)  # (M, S, 2 h)
+            for weight, bias in layers:
+                of_both = (state.unflatten(2, (2, -1)) * gate).flatten(2)
+                state = F.relu(F.linear(of_both, weight, bias), inplace=True)
+            scores: Tensor = own.output(state[..., : self.layers[-1]]).squeeze(2)
             return scores
 
         return score, len(rows)
