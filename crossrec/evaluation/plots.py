@@ -58,11 +58,11 @@ def draw_models(axes: Axes, rows: pl.DataFrame, models: Sequence[str], named: bo
         models: all that have a place.
         named: whether their names stand at the left.
     """
-    for model, value, low, high in rows.select("model", "value", "low", "high").iter_rows():
-        usual = OTHER if model.partition(" ")[0] in MODELS else COLORS[CANDIDATE]
-        color, place = COLORS.get(model, usual), len(models) - 1 - models.index(model)
-        axes.plot([low, high], [place] * 2, color=color, linewidth=2)
-        axes.plot(value, place, "o", color=color)
+    usual = [OTHER if m.partition(" ")[0] in MODELS else COLORS[CANDIDATE] for m in rows["model"]]
+    colors = [COLORS.get(m, other) for m, other in zip(rows["model"], usual, strict=True)]
+    places = [len(models) - 1 - models.index(model) for model in rows["model"]]
+    axes.hlines(places, rows["low"], rows["high"], color=colors, linewidth=2)
+    axes.scatter(rows["value"], places, c=colors, s=36, zorder=2)
     highest = float(np.nanmax(rows.select("value", "high").to_numpy(), initial=0))
     widest = WIDEST * float(np.nanmax(rows["value"].to_numpy(), initial=0))
     axes.set_xlim(0, 1.05 * min(highest, widest) or 1)
@@ -178,7 +178,7 @@ def _figure(
 
 
 def _labels(axes: Axes, title: str, across: str) -> None:
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, y=1)  # where it would stand anyway
     axes.set_xlabel(across)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
