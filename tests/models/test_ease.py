@@ -91,12 +91,18 @@ def test_an_item_that_nobody_has_scores_0_and_changes_no_bit_of_the_others() -> 
     assert torch.equal(two[:, [0, 1, 3, 4]], one)
 
 
-@pytest.mark.parametrize(("n_users", "n_items"), [(9, 5), (5, 9)], ids=["items", "users"])
-def test_scoring_copies_no_weights(n_users: int, n_items: int) -> None:
-    """scipy copies a matrix that does not lie row by row at each product with sparse rows."""
-    model = EASE(1.0).fit(csr_array(random_train(0, n_users, n_items)))
-    assert model.weights.shape == (5, 5)
-    assert model.weights.flags.c_contiguous
+def test_scores_in_bands_are_the_product() -> None:
+    """More items than a band holds, one of them that nobody has, and weighted histories."""
+    train = random_train(0, 320, 300)
+    train[:, 270] = 0
+    model = EASE(5.0).fit(csr_array(train))
+    assert not model.gram.by_users
+    assert [band.shape[1] for band in model.bands] == [256, 43]
+    histories = random_train(1, 7, 300) * np.linspace(0.5, 1.0, 300, dtype=np.float32)
+    expected = histories @ weights_of(train, 5.0)
+    found = model.score(csr_array(histories)).numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+    assert not found[:, 270].any()
 
 
 def test_empty_training_scores_zero() -> None:
