@@ -207,12 +207,8 @@ def in_statistics(domain: Domain, own: str, past: Past) -> Found:
 def in_histories(events: pl.DataFrame, past: Past) -> set[str]:
     """Canaries in the histories that a language model learns from: events that are not train, or
     that come after what is held out of their user."""
-    known = {
-        (row[USER], row["domain"], row[ITEM])
-        for row in past.rows
-        if row["number"] in past.histories("target")["train"] | past.histories("source")["train"]
-        if row["number"] in past.train
-    }
+    learned = (past.histories("target")["train"] | past.histories("source")["train"]) & past.train
+    known = {(row[USER], row["domain"], row[ITEM]) for row in past.rows if row["number"] in learned}
     late = past.source() - past.source("valid", "test")
     told = {(row[USER], row["domain"], row[ITEM]) for row in past.rows if row["number"] in late}
     return {" ".join(event) for event in events.rows() if event not in known or event in told}
