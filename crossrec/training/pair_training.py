@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from crossrec.data.pair import DomainPair, Side
@@ -126,10 +127,23 @@ def fit_pair(
             training["events_per_batch"],
             seed,
         )
-        account = fit(module, data, make_trainer, training["patience"], progress, bool(stored))
+        make = _bounded(make_trainer, phase.epochs)
+        account = fit(module, data, make, training["patience"], progress, bool(stored))
         accounts = [*accounts, {"phase": phase.name, **account}]
         stored = None
     return {**accounts[-1], "phases": accounts}
+
+
+def _bounded(make_trainer: MakeTrainer, epochs: int | None) -> MakeTrainer:
+    """Makes trainers that stop after so many epochs, if they would go on."""
+
+    def make(callbacks: list[Callback]) -> L.Trainer:
+        trainer = make_trainer(callbacks)
+        if epochs is not None:
+            trainer.fit_loop.max_epochs = min(epochs, trainer.max_epochs or epochs)
+        return trainer
+
+    return make
 
 
 def _validate(

@@ -32,12 +32,14 @@ class Phase:
             are as large and follow each other endlessly.
         trains: beginnings of the names of the parameters that move; empty for all.
         validates: the side whose validation chooses the weights.
+        epochs: at most; None, as many as the trainer makes of others.
     """
 
     name: str
     reads: tuple[Side, ...] = ("target", "source")
     trains: tuple[str, ...] = ()
     validates: Side = "target"
+    epochs: int | None = None
 
 
 class PairModel(nn.Module, ABC):

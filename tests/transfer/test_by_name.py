@@ -13,7 +13,7 @@ from crossrec.errors import UserError
 from crossrec.stages.settings import Settings
 
 METHODS = sorted(path.stem for path in (CONF / "transfer").glob("*.yaml"))
-READ_TEXT = {"unisrec", "vq_rec", "zero_shot_text"}
+READ_TEXT = {"fedavg", "unisrec", "vq_rec", "zero_shot_text"}
 NEED_SHARED_ITEMS = {"natr"}
 NEED_SHARED_USERS = {"abxi", "c2dsr", "ptupcdr", "tmcdr"}
 

@@ -114,6 +114,8 @@ class CoNet(PairModel):
         """
         layers = []
         for mine, theirs, cross in zip(own.later, other.later, self.cross[1:], strict=True):
+            assert isinstance(mine, nn.Linear)
+            assert isinstance(theirs, nn.Linear)
             here = torch.cat([mine.weight, cross], dim=1)
             there = torch.cat([cross, theirs.weight], dim=1)
             layers.append((torch.cat([here, there]), torch.cat([mine.bias, theirs.bias])))
