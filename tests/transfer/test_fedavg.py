@@ -19,6 +19,7 @@ from crossrec.transfer.parameters.fedavg import FedAvg
 
 Steps = Callable[..., list[list[float]]]
 ContentOf = Callable[[DomainPair], Content]
+SIDES: tuple[Side, Side] = ("source", "target")
 TRAINING = {"learning_rate": 0.05, "weight_decay": 0.0, "events_per_batch": 64, "patience": 9}
 PRIVATE = ("item_ids", "item_bias")
 
@@ -54,7 +55,7 @@ def weights(model: FedAvg, side: Side) -> dict[str, Tensor]:
 def test_the_mean_by_hand_and_what_is_not_in_it(apart_pair: DomainPair, content_of: Any) -> None:
     model = built(apart_pair, content_of(apart_pair))
     with torch.no_grad():
-        for side, value in (("source", 1.0), ("target", 5.0)):
+        for side, value in zip(SIDES, (1.0, 5.0), strict=True):
             for parameter in model.owner(side).parameters():
                 parameter.fill_(value)
     model.share = 0.75
@@ -64,9 +65,9 @@ def test_the_mean_by_hand_and_what_is_not_in_it(apart_pair: DomainPair, content_
     model.enter(second)  # in the middle of a round
     assert weights(model, "target")["adapter.weight"].unique().tolist() == [5.0]
     model.enter(third)
-    for side, own in (("source", 1.0), ("target", 5.0)):
-        for name, value in weights(model, side).items():  # .75 * 1 + .25 * 5 = 2
-            assert value.unique().tolist() == [own if name in PRIVATE else 2.0], name
+    for side, own in zip(SIDES, (1.0, 5.0), strict=True):
+        for name, weight in weights(model, side).items():  # .75 * 1 + .25 * 5 = 2
+            assert weight.unique().tolist() == [own if name in PRIVATE else 2.0], name
 
 
 def test_owners_begin_alike_and_count_by_events(apart_pair: DomainPair, content_of: Any) -> None:
@@ -89,7 +90,7 @@ def test_a_phase_trains_one_owner_and_no_longer_than_it_may(
     assert all(phase["epochs"] <= 4 for phase in accounts["phases"])  # as the trainer says
     assert account["phases"][0]["epochs"] == 2
     start = built(apart_pair, content_of(apart_pair))
-    for side in ("source", "target"):
+    for side in SIDES:
         moved = [not torch.equal(weights(one, side)[n], w) for n, w in weights(start, side).items()]
         assert any(moved)
     assert any(
