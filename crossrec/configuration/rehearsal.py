@@ -16,6 +16,7 @@ from crossrec.models.content import FixedContent
 from crossrec.models.fusion import fuse
 from crossrec.models.interface import Recommender
 from crossrec.stages.settings import Part, Settings
+from crossrec.stages.trainers import FSDP, sharded, started, strategy_of
 from crossrec.training.objectives import Softmax
 from crossrec.transfer.anchor import lay_over
 from crossrec.transfer.content.sequence_encoder import content_of
@@ -162,26 +163,33 @@ def check_trainer(trainer: Part) -> None:
     """
     accelerator, devices = trainer.config["accelerator"], trainer.config["devices"]
     strategy = str(trainer.config["strategy"])
+    several = not (isinstance(devices, int) and devices == 1)
     if n_ranks() > 1:
         check_machines()
-        if "spawn" not in strategy:
+        if "spawn" not in strategy and strategy != FSDP:
             raise UserError(
                 f"{n_ranks()} processes were started for one run, but trainer.strategy={strategy} "
-                "trains in one: add trainer=ddp (and trainer.accelerator=cpu without GPUs)"
+                "trains in one: add trainer=ddp, or trainer=fsdp for a large language model (and "
+                "trainer.accelerator=cpu without GPUs)"
             )
         devices = n_ranks() // n_machines()  # whatever trainer.devices says
+    elif strategy == FSDP and several:
+        raise UserError(
+            f"trainer=fsdp with trainer.devices={devices}: it starts no processes but shares a "
+            "language model among those that were started. Leave trainer.devices out, and run "
+            "torchrun --nproc-per-node N -m crossrec.train trainer=fsdp ... for N devices"
+        )
     on_gpu = accelerator in ("gpu", "cuda")
     there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
     kind = "GPUs" if on_gpu else "processor cores"
     if on_gpu and there == 0:
         raise UserError(
             f"trainer.accelerator={accelerator}, but torch {torch.__version__} sees no GPU here: "
-            f"use trainer{'.accelerator' * ('spawn' in strategy)}=cpu"
+            f"use trainer{'.accelerator' * ('spawn' in strategy or strategy == FSDP)}=cpu"
         )
-    several = not (isinstance(devices, int) and devices == 1)
     if isinstance(devices, int) and devices > there:
         raise UserError(f"trainer.devices={devices}, but there are {there} {kind} here")
-    if strategy.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in strategy:
+    if strategy.startswith(("ddp", "fsdp_", "deepspeed")) and "spawn" not in strategy:
         raise UserError(
             f"trainer.strategy={strategy} starts this whole command again in every rank; use "
             "trainer=ddp, which spawns ranks inside each training stage, or takes torchrun's"
@@ -192,7 +200,8 @@ def check_trainer(trainer: Part) -> None:
             "processes on this processor)"
         )
     try:
-        trainer.make(logger=False)
+        trainer.make(logger=False, **{"strategy": strategy_of(trainer), **started()})
+        trainer.make(logger=False, **sharded(trainer))
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
@@ -227,7 +236,7 @@ def check_private(settings: Settings) -> None:
             f"{settings.objective.config['_target_'].rpartition('.')[2]} draws or centers by what "
             "users did, without noise"
         )
-    if settings.trainer.config["devices"] not in (1, "1"):
+    if settings.trainer.config["devices"] not in (1, "1") or n_ranks() > 1:
         raise UserError("privacy=dp trains in one process: set trainer.devices=1")
 
 

@@ -83,14 +83,20 @@ def last_layers(network: PreTrainedModel, trainable_layers: int) -> dict[str, nn
     Raises:
         UserError: if the body has fewer layers.
     """
-    n_layers = network.config.num_hidden_layers
-    if not 0 <= trainable_layers <= n_layers:
+    layers = layers_of(network)
+    if not 0 <= trainable_layers <= len(layers):
         raise UserError(
-            f"pretraining.trainable_layers={trainable_layers}: this model has {n_layers} layers"
+            f"pretraining.trainable_layers={trainable_layers}: this model has {len(layers)} layers"
         )
+    return dict(list(layers.items())[len(layers) - trainable_layers :])
+
+
+def layers_of(network: PreTrainedModel) -> dict[str, nn.Module]:
+    """Name within the body -> layer, of all layers of the body, the lowest first."""
+    n_layers = network.config.num_hidden_layers
     stack, layers = next(
         (name, module)
         for name, module in network.base_model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == n_layers
     )
-    return {f"{stack}.{n}": layers[n] for n in range(n_layers - trainable_layers, n_layers)}
+    return {f"{stack}.{n}": layer for n, layer in enumerate(layers)}

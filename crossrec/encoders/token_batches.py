@@ -40,6 +40,22 @@ class Batch(NamedTuple):
         """Without padding."""
         return self.ids.numel() if self.lengths is not None else int(self.attention.sum())
 
+    @property
+    def texts(self) -> Tensor:
+        """(rows,) how many texts are in each row."""
+        if self.positions is None:
+            return torch.ones_like(self.ids[:, 0])
+        return (self.positions == 0).sum(dim=1)
+
+    def take(self, rows: Tensor) -> "Batch":
+        """The rows of these numbers, in this order."""
+        positions, lengths = self.positions, self.lengths
+        if positions is not None and lengths is not None:
+            of_row = lengths.split(self.texts.tolist())
+            lengths = torch.cat([of_row[row] for row in rows.tolist()])
+            positions = positions[rows]
+        return Batch(self.ids[rows], self.attention[rows], self.targets[rows], positions, lengths)
+
 
 def plan_batches(
     lengths: Sequence[int] | np.ndarray, n_batches: int, batch_tokens: int, seed: int

@@ -26,13 +26,14 @@ from crossrec.lineage import code_behind
 from crossrec.stages.curves import keep_curve, show_curve
 from crossrec.stages.settings import Settings
 from crossrec.stages.staging import Staging
-from crossrec.stages.trainers import trainer_of
+from crossrec.stages.trainers import sharded, shards, trainer_of
 from crossrec.training.material import Material
 from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining import pretrain
 from crossrec.training.pretraining_tasks import end_of, kind_of
 from crossrec.training.text_histories import TEXT, TextHistories
 from crossrec.training.text_vectors import Pooling
+from crossrec.world import n_ranks
 
 log = logging.getLogger(__name__)
 MODULES = (
@@ -81,13 +82,14 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         "precision": s.trainer.config["precision"],
         "seed": s.seed,
     }
+    if options.objective == "simcse" and shards(s.trainer):
+        inputs["ranks"] = n_ranks()  # each draws what it drops; else their number changes nothing
     checkpoint = staging.progress("pretrain", code, inputs)
 
     def make(folder: Path) -> None:
         material = _material(data, s.data["text_fields"], options, tokens)
         limits = {"max_steps": s.pretraining["max_steps"], "max_epochs": -1}
-        # One process: a bounded stage does not earn the start of several.
-        trainer = trainer_of(s, "pretrain")([], devices=1, num_nodes=1, strategy="auto", **limits)
+        trainer = trainer_of(s, "pretrain")([], **sharded(s.trainer), **limits)
         account = pretrain(
             material,
             base.folder,
@@ -102,7 +104,7 @@ def pretrain_encoder(settings: Settings, staging: Staging, data: Path) -> Langua
         (folder / ACCOUNT).write_text(json.dumps(account, indent=1) + "\n")
         keep_curve(s.run_folder, "pretrain", folder)
 
-    folder = staging.stage("pretrain", code, inputs, make)
+    folder = staging.stage("pretrain", code, inputs, make, together=shards(s.trainer))
     show_curve(folder, s.run_folder, "pretrain")
     account = (folder / ACCOUNT).read_text()
     (s.run_folder / ACCOUNT).write_text(account)

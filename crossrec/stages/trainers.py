@@ -5,10 +5,13 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 
-from crossrec.stages.settings import Settings
+from crossrec.stages.settings import Part, Settings
 from crossrec.training.progress import StageBar
 from crossrec.world import n_machines, n_ranks
+
+FSDP = "fsdp"  # trainer.strategy where the ranks that were started share a language model
 
 
 def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
@@ -19,14 +22,35 @@ def trainer_of(settings: Settings, stage: str) -> Callable[..., L.Trainer]:
         if settings.trainer.config.get("enable_progress_bar", True):
             callbacks = [*callbacks, StageBar(stage)]
         logger = settings.logger(stage) or False
-        if n_ranks() > 1:
-            strategy = settings.trainer.config["strategy"].replace("_spawn", "")
-            limits = {"strategy": strategy, **started(), **limits}
+        limits = {"strategy": strategy_of(settings.trainer), **started(), **limits}
         return settings.trainer.make(
             callbacks=callbacks, logger=logger, default_root_dir=settings.run_folder, **limits
         )
 
     return make
+
+
+def strategy_of(trainer: Part) -> str:
+    """How ranks share a training, as Lightning calls it: started ones need not be spawned, and
+    recommenders are small enough for each rank to hold a copy."""
+    strategy = str(trainer.config["strategy"])
+    if n_ranks() == 1:
+        return "auto" if strategy == FSDP else strategy
+    return "ddp_find_unused_parameters_true" if strategy == FSDP else strategy.replace("_spawn", "")
+
+
+def shards(trainer: Part) -> bool:
+    """Whether each rank holds a part of a language model that is pretrained."""
+    return n_ranks() > 1 and trainer.config["strategy"] == FSDP
+
+
+def sharded(trainer: Part) -> dict[str, Any]:
+    """How a language model is pretrained, in the words of Lightning's Trainer: in shards, or by
+    one process, for a bounded stage does not earn the start of several."""
+    if shards(trainer):
+        strategy = ModelParallelStrategy(data_parallel_size=n_ranks(), tensor_parallel_size=1)
+        return {"strategy": strategy, **started()}
+    return {"strategy": "auto", "devices": 1, "num_nodes": 1}
 
 
 def started() -> dict[str, int]:

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from crossrec.errors import UserError
+from crossrec.training.sharding import ALONE, Share
 from crossrec.training.text_vectors import Pooling, TextBatch, bucketed, text_vectors
 
 
@@ -71,12 +72,13 @@ class SimCSE(nn.Module):
         self.batches: Dataset[TextBatch] = _TextBatches(tokens, n_batches, batch_tokens, seed)
 
     def loss(
-        self, network: PreTrainedModel, batch: TextBatch, number: int
+        self, network: PreTrainedModel, batch: TextBatch, number: int, share: Share = ALONE
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch, whose number decides what is dropped, and what to log."""
-        torch.manual_seed(_seed(self.seed, number))
+        """The loss of a batch, whose number and the rank decide what is dropped, and what to
+        log."""
+        torch.manual_seed(_seed(self.seed, number, share.rank))
         network.train()
-        first, second = (text_vectors(network.base_model, batch, self.pooling) for _ in range(2))
+        first, second = (text_vectors(network, batch, self.pooling, share) for _ in range(2))
         network.eval()
         truth = torch.arange(len(first), device=first.device)
         loss = cross_entropy(cosines(first, second) / self.temperature, truth)
@@ -86,7 +88,7 @@ class SimCSE(nn.Module):
         """Tokens that are trained on."""
         return batch.n_tokens
 
-    def measure(self, network: PreTrainedModel) -> dict[str, float]:
+    def measure(self, network: PreTrainedModel, share: Share = ALONE) -> dict[str, float]:
         """Nothing of its own: see `Retrieval`."""
         return {}
 
@@ -99,7 +101,7 @@ def check_dropout(network: PreTrainedModel, batch: TextBatch, pooling: Pooling) 
         UserError: there is nothing to tell the readings apart by.
     """
     network.train()
-    first, second = (text_vectors(network.base_model, batch, pooling) for _ in range(2))
+    first, second = (text_vectors(network, batch, pooling) for _ in range(2))
     network.eval()
     if first.equal(second):
         raise UserError(
@@ -138,5 +140,5 @@ class _TextBatches(Dataset[TextBatch]):
         return bucketed([self.tokens[row] for row in self.plan[number]], self.batch_tokens // 4)
 
 
-def _seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from crossrec.errors import UserError
 from crossrec.training.contrast import cosines, info_nce
+from crossrec.training.sharding import ALONE, Share
 from crossrec.training.text_histories import Codes, TextHistories
 from crossrec.training.text_vectors import Pooling, TextBatch, bucketed, text_vectors
 
@@ -77,10 +78,10 @@ class Cooccurrence(nn.Module):
         self.batches: Dataset[WindowBatch] = WindowBatches(histories, tokens, plan, batch_tokens)
 
     def loss(
-        self, network: PreTrainedModel, batch: WindowBatch, number: int
+        self, network: PreTrainedModel, batch: WindowBatch, number: int, share: Share = ALONE
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and what to log."""
-        vectors = text_vectors(network.base_model, batch.texts, self.pooling)
+        vectors = text_vectors(network, batch.texts, self.pooling, share)
         logits = cosines(vectors, vectors) / self.temperature - batch.log_frequency
         loss = info_nce(logits, batch.together, batch.known)
         return loss, {"contrast": loss.detach()}
@@ -89,7 +90,7 @@ class Cooccurrence(nn.Module):
         """Tokens that are trained on."""
         return batch.texts.n_tokens
 
-    def measure(self, network: PreTrainedModel) -> dict[str, float]:
+    def measure(self, network: PreTrainedModel, share: Share = ALONE) -> dict[str, float]:
         """Nothing of its own: see `Retrieval`."""
         return {}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 from crossrec.training.checkpoint import Checkpoint, write_checkpoint
 from crossrec.training.retrieval import Measures, Retrieval
 from crossrec.training.schedule import Schedule, ramp_and_cosine
+from crossrec.training.sharding import Share, part_of, shard, wholes
 from crossrec.training.task import Task
 
 
@@ -71,31 +73,52 @@ class LanguageModelTraining(lightning.LightningModule):
         self.measures: dict[str, float | Measures | None] = account.get("measures", {})
         self.tokens_seen: int = account.get("tokens", 0)
         self.seconds_before: float = account.get("seconds", 0.0)
-        in_body = {id(parameter) for parameter in network.base_model.parameters()}
-        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.body = [parameter for parameter in learning if id(parameter) in in_body]
-        self.head = [parameter for parameter in learning if id(parameter) not in in_body]
         if resumed is not None:
             self._restore(resumed)
 
+    @property
+    def body(self) -> list[nn.Parameter]:
+        """What learns of the network without its head."""
+        return [
+            parameter
+            for parameter in self.network.base_model.parameters()
+            if parameter.requires_grad
+        ]
+
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What else learns."""
+        of_body = {id(parameter) for parameter in self.body}
+        return [
+            parameter for parameter in self._learning().values() if id(parameter) not in of_body
+        ]
+
+    @property
+    def share(self) -> Share:
+        """What this rank reads of each batch."""
+        return Share(self.trainer.global_rank, self.trainer.world_size)
+
+    def configure_model(self) -> None:
+        if self.device_mesh is None:  # one rank
+            return
+        held = [network for task in self.held for network in task.children()]
+        for network in (self.network, *held):
+            shard(network, self.device_mesh["data_parallel"])
+
     def training_step(self, batch: tuple[int, list[Any]], batch_idx: int) -> Tensor:
         number, parts = batch
-        loss = self._zero()
+        loss = torch.zeros((), device=self.device)
         for weight, task, part in zip(self.weights, self.tasks, parts, strict=True):
             if self._body_rests() and not task.reads_head:
                 continue
-            of_task, logged = task.loss(self.network, part, number)
+            of_task, logged = task.loss(self.network, part, number, self.share)
             loss = loss + weight * of_task
-            self.tokens_seen += task.n_tokens(part) * self.trainer.world_size
+            self.tokens_seen += task.n_tokens(part)
             for name, value in logged.items():
                 self.log(f"pretraining/{name}", value, prog_bar=name != "drift")
         seconds = time.monotonic() - self.started
         self.log("pretraining/tokens_per_second", self.tokens_seen / seconds, prog_bar=True)
-        return loss
-
-    def _zero(self) -> Tensor:
-        """0 on the device of the parameters."""
-        return next(self.network.parameters()).new_zeros(())
+        return loss * self.share.n_ranks  # FSDP takes the mean of what is to be summed
 
     def _body_rests(self) -> bool:
         return bool(self.global_step < self.schedule.head_steps)
@@ -114,10 +137,11 @@ class LanguageModelTraining(lightning.LightningModule):
         groups = [group for group in groups if group[0]]
         optimizer = AdamW([{"params": params, "lr": rate} for params, rate, _ in groups])
         if self.resumed is not None:
+            learning = [parameter for params, _, _ in groups for parameter in params]
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in self.resumed.group("moment").items():
                 place, key = name.split(".")
-                state.setdefault(int(place), {})[key] = tensor
+                state.setdefault(int(place), {})[key] = part_of(tensor, learning[int(place)])
             settings = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": settings})
         scheduler = LambdaLR(optimizer, [self._factor(start) for _, _, start in groups])
@@ -151,8 +175,10 @@ class LanguageModelTraining(lightning.LightningModule):
         step, saving = self.global_step, self.saving
         due = saving is not None and step % saving.every == 0 and step < self.schedule.total_steps
         whole = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
-        if saving is not None and due and whole and self.trainer.is_global_zero:
-            write_checkpoint(saving.file, saving.partial, self._state())
+        if saving is not None and due and whole:
+            state = self._state()
+            if self.trainer.is_global_zero:
+                write_checkpoint(saving.file, saving.partial, state)
 
     def on_train_end(self) -> None:
         self._measure("after")
@@ -160,11 +186,11 @@ class LanguageModelTraining(lightning.LightningModule):
     def _measure(self, when: str) -> None:
         logged: dict[str, Any] = {}
         for task in self.tasks:
-            found = task.measure(self.network)
+            found = task.measure(self.network, self.share)
             self.measures |= {f"{name}_{when}": value for name, value in found.items()}
             logged |= found
         if self.retrieval is not None and when != "head":
-            beside = self.retrieval.measure(self.network.base_model)
+            beside = self.retrieval.measure(self.network, self.share)
             self.measures[f"retrieval_{when}"] = beside
             logged |= {f"ndcg@10 {name}": values["ndcg@10"] for name, values in beside.items()}
         named = {f"valid/{name.replace(' ', '_')}": value for name, value in logged.items()}
@@ -172,9 +198,10 @@ class LanguageModelTraining(lightning.LightningModule):
             logger.log_metrics(named, self.global_step)
 
     def _state(self) -> Checkpoint:
+        """What there is to save, its tensors on the first rank alone."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        tensors = {f"weight:{n}": p.detach() for n, p in self._learning().items()}
+        tensors: dict[str, Tensor] = {f"weight:{n}": p for n, p in self._learning().items()}
         for place, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"moment:{place}.{key}": tensor for key, tensor in moments.items()}
         account = {
@@ -183,7 +210,8 @@ class LanguageModelTraining(lightning.LightningModule):
             "seconds": time.monotonic() - self.started,
             "precision": self.trainer.precision_plugin.state_dict(),
         }
-        return Checkpoint(self.global_step, tensors, account)
+        kept = wholes(tensors, self.trainer.is_global_zero)
+        return Checkpoint(self.global_step, kept, account)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         weights = checkpoint.group("weight")

@@ -15,7 +15,8 @@ from crossrec.encoders.batching import mean_of_layers, pool
 from crossrec.encoders.token_batches import Batch
 from crossrec.encoders.token_targets import NO_TARGET
 from crossrec.errors import UserError
-from crossrec.training.text_vectors import Pooling
+from crossrec.training.sharding import ALONE, Share
+from crossrec.training.text_vectors import Pooling, predicting
 
 
 class LanguageModeling(nn.Module):
@@ -25,9 +26,6 @@ class LanguageModeling(nn.Module):
     (masked) text, v0 the one that the network gave the whole text before pretraining. Language
     modeling alone moves a sentence encoder away from what it knew of meaning; the second term
     holds it there, and asks it to know the meaning also where words are missing.
-
-    The vocabulary projection is the dearest layer of a small model: it sees only the positions
-    that are to be predicted.
 
     Args:
         network: a transformers network with a language-modeling head, as it is before training.
@@ -55,61 +53,68 @@ class LanguageModeling(nn.Module):
         self.batches, self.held_out = batches, held_out
         self.masked, self.pooling = masked, pooling
         self.meaning_weight, self.head_batches = meaning_weight, head_batches
-        self.origin = copy.deepcopy(network.base_model) if meaning_weight else None
+        self.origin = copy.deepcopy(network) if meaning_weight else None
         if self.origin is not None:
             self.origin.requires_grad_(False)
 
     def loss(
-        self, network: PreTrainedModel, batch: Batch, number: int
+        self, network: PreTrainedModel, batch: Batch, number: int, share: Share = ALONE
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of batch `number`, and what to log."""
+        """This rank's part of the loss of batch `number`, and what to log of the whole."""
+        n_targets, n_texts = (batch.targets != NO_TARGET).sum(), batch.texts.sum()
+        batch, counts = shared(batch, share)
         wanted = batch.targets != NO_TARGET
         logits, states = predictions(network, batch)
-        loss = cross_entropy(logits, batch.targets[wanted])
+        loss = cross_entropy(logits, batch.targets[wanted], reduction="sum") / n_targets
+        logged = {"loss": share.total(loss)}
         if self.origin is None or number < self.head_batches:
-            return loss, {"loss": loss.detach()}
+            return loss, logged
         whole = torch.where(wanted, batch.targets, batch.ids) if self.masked else batch.ids
+        nothing = torch.full_like(batch.targets, NO_TARGET)
         with torch.no_grad():
-            inputs = _inputs(batch._replace(ids=whole))
-            before = self.origin(**inputs, output_hidden_states=True).hidden_states
+            _, before = predictions(self.origin, batch._replace(ids=whole, targets=nothing))
         old, new = (pooled(of_model, batch, self.pooling) for of_model in (before, states))
-        drift = 1.0 - cosine_similarity(new, old).mean()
-        logged = {"loss": loss.detach(), "drift": drift.detach()}
-        return loss + self.meaning_weight * drift, logged
+        drift = (1.0 - cosine_similarity(new, old))[counts].sum() / n_texts
+        return loss + self.meaning_weight * drift, {**logged, "drift": share.total(drift)}
 
     def n_tokens(self, batch: Batch) -> int:
         """Tokens that are trained on."""
         return batch.n_tokens
 
     @torch.no_grad()
-    def measure(self, network: PreTrainedModel) -> dict[str, float]:
+    def measure(self, network: PreTrainedModel, share: Share = ALONE) -> dict[str, float]:
         """Held-out perplexity exp(mean cross-entropy), and accuracy."""
-        loss, hits, count = 0.0, 0, 0
+        sums, count = torch.zeros(2, device=network.device), 0
         for batch in self.held_out:
             parts = {
                 name: part.to(network.device)
                 for name, part in batch._asdict().items()
                 if part is not None
             }
-            there = batch._replace(**parts)
+            there, _ = shared(batch._replace(**parts), share)
             logits, truth = predictions(network, there)[0], there.targets
             truth = truth[truth != NO_TARGET]
-            loss += cross_entropy(logits, truth, reduction="sum").item()
-            hits += int((logits.argmax(dim=1) == truth).sum())
-            count += len(truth)
+            sums[0] += cross_entropy(logits, truth, reduction="sum")
+            sums[1] += (logits.argmax(dim=1) == truth).sum()
+            count += int((batch.targets != NO_TARGET).sum())
+        loss, hits = share.total(sums).tolist()
         return {"perplexity": math.exp(loss / count), "accuracy": hits / count}
+
+
+def shared(batch: Batch, share: Share) -> tuple[Batch, Tensor]:
+    """The rows of a batch that a rank reads, and (texts,) whether each of their texts counts;
+    nothing is to be predicted in one that does not."""
+    rows, counts = share.rows(len(batch.ids), batch.ids.device)
+    mine = batch.take(rows)
+    targets = mine.targets.masked_fill(~counts[:, None], NO_TARGET)
+    return mine._replace(targets=targets), counts.repeat_interleave(mine.texts)
 
 
 def predictions(network: PreTrainedModel, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Logits (n, vocabulary) at the n positions with a target, and the hidden states (rows,
     length, d) of the embeddings and of each layer."""
-    wanted = batch.targets != NO_TARGET
-    projection = network.get_output_embeddings()
-    hook = projection.register_forward_pre_hook(lambda _, inputs: (inputs[0][wanted],))
-    try:
+    with predicting(network, batch.targets != NO_TARGET):
         output = network(**_inputs(batch), output_hidden_states=True, use_cache=False)
-    finally:
-        hook.remove()
     return output.logits.float(), output.hidden_states
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import lightning
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedModel
 
 from crossrec.encoders.language_folder import save_language_model
 from crossrec.encoders.language_head import freeze_lower_layers, open_with_head
@@ -24,6 +26,7 @@ from crossrec.training.options import PretrainingOptions
 from crossrec.training.pretraining_tasks import contrast_task, kind_of, language_task
 from crossrec.training.retrieval import Retrieval
 from crossrec.training.schedule import Schedule
+from crossrec.training.sharding import wholes
 from crossrec.training.task import Task
 from crossrec.training.text_vectors import MEAN, Pooling
 
@@ -48,7 +51,8 @@ def pretrain(
         material: from train data only.
         model_folder: the Hugging Face folder to start from.
         output_folder: the Hugging Face folder to write; sentence-transformers' files come along.
-        trainer: of one process; its max_steps bounds the work.
+        trainer: of one process, or of ranks that hold the weights in shards, of which the first
+            writes; its max_steps bounds the work.
         options: of the training.
         pooling: how texts' vectors are made.
         prefix: stands before every text whose vector is made; language is modeled without it, for
@@ -90,11 +94,19 @@ def pretrain(
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found .* in eval mode")  # see open_with_head
+            # Of in-place changes to what the network returns, which there are none of.
+            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
             trainer.fit(module, DataLoader(batches, batch_size=None, shuffle=False))
-    network = module.network.float().cpu()
-    if options.lora_rank is not None:
-        merge_low_rank(network.base_model)
-    save_language_model(network, model_folder, output_folder, whole=not fresh_head)
+    network = module.network
+    if trainer.world_size > 1:
+        weights = wholes(network.state_dict(), keep=trainer.is_global_zero)
+        if trainer.is_global_zero:
+            network = _put_together(weights, model_folder, options, seed)
+    if trainer.is_global_zero:
+        network = network.float().cpu()
+        if options.lora_rank is not None:
+            merge_low_rank(network.base_model)
+        save_language_model(network, model_folder, output_folder, whole=not fresh_head)
     return {
         **module.measures,
         "n_texts": len(set(material.texts)),
@@ -102,6 +114,17 @@ def pretrain(
         "tokens": module.tokens_seen,
         "seconds": time.monotonic() - module.started,
     }
+
+
+def _put_together(
+    weights: dict[str, Tensor], model_folder: Path, options: PretrainingOptions, seed: int
+) -> PreTrainedModel:
+    """The network as it was before it was sharded, with weights that were learned since."""
+    network, _ = open_with_head(model_folder, kind_of(options, model_folder), seed)
+    if options.lora_rank is not None:
+        add_low_rank(network, options.lora_rank, options.trainable_layers, seed)
+    network.load_state_dict(weights)
+    return network
 
 
 def _module(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from crossrec.evaluation.metrics import METRICS
 from crossrec.evaluation.ranking import Queries, factorized, rank
 from crossrec.evaluation.significance import mean_interval
+from crossrec.training.sharding import ALONE, Share
 from crossrec.training.text_histories import Codes, TextHistories
 from crossrec.training.text_vectors import Pooling, measured_vectors
 
@@ -72,8 +74,12 @@ class Retrieval:
             name: _questions(held_out, codes, *sides) for name, sides in DIRECTIONS.items()
         }
 
-    def measure(self, body: nn.Module) -> Measures:
+    def measure(self, network: PreTrainedModel, share: Share = ALONE) -> Measures:
         """NDCG@10 and Recall@10 by direction, with intervals of 95% over users.
+
+        Args:
+            network: with its language head.
+            share: the texts that this rank reads; all ranks are told the same.
 
         Returns:
             direction -> metric, metric_low, metric_high (null for a single user), users and
@@ -81,7 +87,7 @@ class Retrieval:
         """
         if not any(questions.users for questions in self.questions.values()):
             return {}
-        vectors = measured_vectors(body, self.tokens, self.pooling)
+        vectors = measured_vectors(network, self.tokens, self.pooling, share)
         return {
             name: self._of(name, questions, vectors)
             for name, questions in self.questions.items()

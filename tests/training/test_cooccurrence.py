@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 
 from crossrec.encoders.encode import encode
-from crossrec.encoders.language_model import open_body
+from crossrec.encoders.language_head import open_with_head
 from crossrec.errors import UserError
 from crossrec.training.contrast import info_nce
 from crossrec.training.cooccurrence import Cooccurrence, WindowBatches, plan_windows, window_around
@@ -133,9 +133,9 @@ def test_the_loss_of_a_batch_corrects_for_frequency(bert: Path) -> None:
     tokens = [[2, 7, 3], [2, 8, 3], [2, 9, 3], [2, 10, 3]]
     task = Cooccurrence(histories, tokens, 1, 99, 6, 0.5, MEAN, seed=0)
     batch = WindowBatches(histories, tokens, [[np.array([0, 1]), np.array([2])]], 99)[0]
-    body = open_body(bert)
-    loss, _ = task.loss(body, batch, 0)
-    vectors = text_vectors(body, batch.texts, MEAN).detach().double()
+    network = open_with_head(bert, "masked", seed=0)[0]
+    loss, _ = task.loss(network, batch, 0)
+    vectors = text_vectors(network, batch.texts, MEAN).detach().double()
     logits = vectors @ vectors.T / 0.5 - torch.tensor([1 / 3, 1 / 3, 2 / 3]).log()
     by_hand = [torch.log1p((logits[i, 2] - logits[i, 1 - i]).exp()) for i in (0, 1)]
     assert loss.item() == pytest.approx(sum(map(float, by_hand)) / 2, rel=1e-5)

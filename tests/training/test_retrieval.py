@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossrec.encoders.language_model import open_body
+from crossrec.encoders.language_head import open_with_head
 from crossrec.training import retrieval
 from crossrec.training.retrieval import Retrieval
 from crossrec.training.text_histories import TextHistories
@@ -29,7 +29,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, asked: Retrieval) -> retrieval.Mea
     monkeypatch.setattr(
         retrieval,
         "measured_vectors",
-        lambda body, tokens, pooling: VECTORS[[ids[0] for ids in tokens]],
+        lambda network, tokens, pooling, share: VECTORS[[ids[0] for ids in tokens]],
     )
     return asked.measure(torch.nn.Identity())
 
@@ -68,13 +68,13 @@ def test_a_catalog_can_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_to_ask(bert: Path) -> None:
     nobody = histories([[(0, 0)]]).some(np.array([], dtype=np.int64))
     asked = Retrieval(EVERYBODY, nobody, [[5]] * 6, MEAN, None, seed=0)
-    assert asked.measure(open_body(bert)) == {}
+    assert asked.measure(open_with_head(bert, "masked", seed=0)[0]) == {}
 
 
 def test_a_network_that_has_learned_nothing_is_left_as_it_was(bert: Path) -> None:
-    body = open_body(bert)
-    before = {name: value.clone() for name, value in body.state_dict().items()}
+    network = open_with_head(bert, "masked", seed=0)[0]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     asked = Retrieval(EVERYBODY, ASKED, [[2, 5 + n, 3] for n in range(6)], MEAN, None, seed=0)
-    assert asked.measure(body) == asked.measure(body)
-    assert all(value.equal(before[name]) for name, value in body.state_dict().items())
-    assert all(parameter.grad is None for parameter in body.parameters())
+    assert asked.measure(network) == asked.measure(network)
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())

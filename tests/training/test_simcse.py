@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertModel
+from transformers import BertForMaskedLM
 
 from crossrec.encoders.encode import encode
-from crossrec.encoders.language_model import open_body
+from crossrec.encoders.language_head import open_with_head
 from crossrec.errors import UserError
 from crossrec.training.contrast import SimCSE
 from crossrec.training.text_vectors import MEAN, bucketed, measured_vectors, text_vectors
@@ -30,9 +30,14 @@ def test_texts_move_apart(learn: Learn, bert: Path, texts: list[str], tmp_path: 
     assert alike["after"] < alike["before"] - 0.2  # uniformity, Wang and Isola (2020)
 
 
+WITHOUT_DROPOUT = {"hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0}
+
+
 def test_the_loss_is_minus_log_softmax_of_the_pairs(bert: Path) -> None:
     """Without dropout both readings are one: -log softmax of each row's own cosine."""
-    network = BertModel.from_pretrained(bert, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
+    network = BertForMaskedLM.from_pretrained(
+        bert, hidden_dropout_prob=0, attention_probs_dropout_prob=0
+    )
     task = SimCSE([[2, 7, 3], [2, 8, 9, 3]], 1, 20, 0.5, MEAN, 0)
     batch = task.batches[0]
     loss, _ = task.loss(network, batch, 0)
@@ -55,7 +60,7 @@ def test_no_text_is_in_a_batch_twice() -> None:
 
 def test_dropout_depends_on_the_number_of_the_batch_alone(bert: Path) -> None:
     task = SimCSE([[2, 7, 3], [2, 8, 9, 3], [2, 6, 3]], 2, 20, 0.05, MEAN, 0)
-    network = BertModel.from_pretrained(bert)
+    network = BertForMaskedLM.from_pretrained(bert)
     losses = [task.loss(network, task.batches[0], number)[0].item() for number in (3, 4, 3)]
     assert losses[0] == losses[2] != losses[1]
     assert not network.training
@@ -64,7 +69,9 @@ def test_dropout_depends_on_the_number_of_the_batch_alone(bert: Path) -> None:
 def test_a_model_without_dropout_is_refused(
     learn: Learn, bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
-    network = BertModel.from_pretrained(bert, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
+    network = BertForMaskedLM.from_pretrained(
+        bert, hidden_dropout_prob=0, attention_probs_dropout_prob=0
+    )
     network.save_pretrained(tmp_path / "still")
     for file in bert.glob("tokenizer*"):
         (tmp_path / "still" / file.name).write_bytes(file.read_bytes())
@@ -74,10 +81,10 @@ def test_a_model_without_dropout_is_refused(
 
 def test_vectors_do_not_depend_on_their_parts(bert: Path) -> None:
     tokens = [[2, *range(5, 5 + n), 3] for n in (1, 9, 4, 9, 2)]
-    body = open_body(bert)
-    whole = text_vectors(body, bucketed(tokens, 1000), MEAN)
-    parts = text_vectors(body, bucketed(tokens, 12), MEAN)
+    network = open_with_head(bert, "masked", seed=0)[0]
+    whole = text_vectors(network, bucketed(tokens, 1000), MEAN)
+    parts = text_vectors(network, bucketed(tokens, 12), MEAN)
     assert len(bucketed(tokens, 12).parts) == 4
     torch.testing.assert_close(whole, parts)
-    torch.testing.assert_close(measured_vectors(body, tokens, MEAN), whole)
+    torch.testing.assert_close(measured_vectors(network, tokens, MEAN), whole)
     torch.testing.assert_close(whole.norm(dim=1), torch.ones(5))
