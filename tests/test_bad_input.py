@@ -129,6 +129,11 @@ def test_several_devices_need_a_strategy(command: Command, tmp_path: Path) -> No
     refused(command("trainer.devices=2", f"hydra.run.dir={tmp_path}"), "needs trainer=ddp")
 
 
+def test_fsdp_starts_no_ranks(command: Command, tmp_path: Path) -> None:
+    ran = command("trainer=fsdp", "trainer.devices=2", f"hydra.run.dir={tmp_path}")
+    refused(ran, "run torchrun --nproc-per-node N -m crossrec.train trainer=fsdp")
+
+
 def test_heads_must_divide_the_width(command: Command, tmp_path: Path) -> None:
     ran = command("model=sasrec", "model.n_heads=3", f"hydra.run.dir={tmp_path}")
     refused(ran, "model.dim must be divisible by model.n_heads, got 64, 3")
