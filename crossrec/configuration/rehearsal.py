@@ -200,7 +200,7 @@ def check_trainer(trainer: Part) -> None:
             "processes on this processor)"
         )
     try:
-        trainer.make(logger=False, **{"strategy": strategy_of(trainer), **started()})
+        trainer.make(logger=False, strategy=strategy_of(trainer), **started())
         trainer.make(logger=False, **sharded(trainer))
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
@@ -237,7 +237,9 @@ def check_private(settings: Settings) -> None:
             "users did, without noise"
         )
     if settings.trainer.config["devices"] not in (1, "1") or n_ranks() > 1:
-        raise UserError("privacy=dp trains in one process: set trainer.devices=1")
+        raise UserError(
+            "privacy=dp trains in one process: set trainer.devices=1, and start it without torchrun"
+        )
 
 
 def check_weights_alone(settings: Settings, why: str) -> None:

@@ -92,11 +92,16 @@ def last_layers(network: PreTrainedModel, trainable_layers: int) -> dict[str, nn
 
 
 def layers_of(network: PreTrainedModel) -> dict[str, nn.Module]:
-    """Name within the body -> layer, of all layers of the body, the lowest first."""
+    """Name within the body -> layer, of all layers of the body, the lowest first.
+
+    Raises:
+        UserError: if they are not beside each other, as in ALBERT, which runs one again and again.
+    """
     n_layers = network.config.num_hidden_layers
-    stack, layers = next(
-        (name, module)
-        for name, module in network.base_model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == n_layers
+    for name, module in network.base_model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == n_layers:
+            return {f"{name}.{n}": layer for n, layer in enumerate(module)}
+    raise UserError(
+        f"this {network.config.model_type} model has no {n_layers} layers of their own: use "
+        "pretraining.trainable_layers=null, another trainer than fsdp, or another model"
     )
-    return {f"{stack}.{n}": layer for n, layer in enumerate(layers)}

@@ -101,9 +101,10 @@ class LanguageModelTraining(lightning.LightningModule):
     def configure_model(self) -> None:
         if self.device_mesh is None:  # one rank
             return
-        held = [network for task in self.held for network in task.children()]
+        held = [part for task in self.held for part in task.children()]
         for network in (self.network, *held):
-            shard(network, self.device_mesh["data_parallel"])
+            if isinstance(network, PreTrainedModel):
+                shard(network, self.device_mesh["data_parallel"])
 
     def training_step(self, batch: tuple[int, list[Any]], batch_idx: int) -> Tensor:
         number, parts = batch
@@ -179,6 +180,7 @@ class LanguageModelTraining(lightning.LightningModule):
             state = self._state()
             if self.trainer.is_global_zero:
                 write_checkpoint(saving.file, saving.partial, state)
+            self.trainer.strategy.barrier()  # a long wait inside of a step would be an error
 
     def on_train_end(self) -> None:
         self._measure("after")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -126,6 +128,13 @@ def test_more_layers_than_there_are(bert: Path) -> None:
     network, _ = open_with_head(bert, "masked", seed=0)
     with pytest.raises(UserError, match=r"trainable_layers=3: this model has 2 layers"):
         freeze_lower_layers(network, 3)
+
+
+def test_layers_that_are_one() -> None:
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    network = AlbertForMaskedLM(AlbertConfig(num_hidden_layers=3, **sizes))
+    with pytest.raises(UserError, match=r"albert model has no 3 layers of their own"):
+        freeze_lower_layers(network, 1)
 
 
 def test_a_head_that_the_folder_has_is_used_and_kept(
