@@ -79,19 +79,13 @@ class LanguageModelTraining(lightning.LightningModule):
     @property
     def body(self) -> list[nn.Parameter]:
         """What learns of the network without its head."""
-        return [
-            parameter
-            for parameter in self.network.base_model.parameters()
-            if parameter.requires_grad
-        ]
+        return [p for p in self.network.base_model.parameters() if p.requires_grad]
 
     @property
     def head(self) -> list[nn.Parameter]:
         """What else learns."""
-        of_body = {id(parameter) for parameter in self.body}
-        return [
-            parameter for parameter in self._learning().values() if id(parameter) not in of_body
-        ]
+        of_body = {id(p) for p in self.body}
+        return [p for p in self._learning().values() if id(p) not in of_body]
 
     @property
     def share(self) -> Share:
@@ -99,7 +93,7 @@ class LanguageModelTraining(lightning.LightningModule):
         return Share(self.trainer.global_rank, self.trainer.world_size)
 
     def configure_model(self) -> None:
-        if self.device_mesh is None:  # one rank
+        if self.device_mesh is None:  # of one rank
             return
         held = [part for task in self.held for part in task.children()]
         for network in (self.network, *held):
