@@ -124,7 +124,9 @@ def test_a_command_is_one_that_there_is(
         assert set(arguments[1:]) <= {"--strict"}
     else:
         assert module == "pytest", f"{page}: nobody checks {line!r}"
-        assert re.fullmatch(r"-q( -n (\d+|auto))?( -m \w+)?", " ".join(arguments)), line
+        assert re.fullmatch(
+            r"-q( -n (\d+|auto)( --dist worksteal)?)?( -m \w+)?", " ".join(arguments)
+        ), line
 
 
 def installs(arguments: list[str]) -> None:
