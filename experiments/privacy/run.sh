@@ -28,4 +28,10 @@ for seed in ${seeds//,/ }; do
         "source_weights=$(IFS=,; echo "${handed[*]}")" "hydra.sweep.dir=$out/runs/seed_$seed"
 done
 python "$here/collect.py" "$out" > "$here/results.csv"
+# Federated averaging in place of one handover; one process plays both owners. Beside it L2-SP whose
+# histories may hold what users did in the source.
+python -m crossrec.train -m "${common[@]}" "paths.data=$out/both/data" \
+    "paths.artifacts=$out/both/artifacts" "seed=$seeds" transfer=fedavg,l2_sp recommend.top_n=1 \
+    "hydra.sweep.dir=$out/both/runs"
+python "$here/fedavg.py" "$out/both/runs" > "$here/fedavg.csv"
 python "$here/attacks.py" "$out/attacks" inf,8,4,2,1
