@@ -11,7 +11,6 @@ from crossrec.models.cases import Cases, Events
 from crossrec.models.tables import rows
 
 INITIAL_STD = 0.02  # of every table and weight: scores start near zero
-SCORED_CELLS = 2**14  # user-item pairs that a network scores at once: what stays in a cache
 
 
 class Recommender(nn.Module, ABC):
@@ -109,12 +108,21 @@ class Recommender(nn.Module, ABC):
         """Scores of (U, k) user vectors and (n_items, k) candidates, for ranking."""
         if self.factorized:
             return factorized(users, items)
-        step = max(1, SCORED_CELLS // len(items))
+        step = users_at_once(len(items), items.device)
 
         def block(rows: slice) -> Tensor:
             return torch.cat([self.score(part[:, None], items) for part in users[rows].split(step)])
 
         return block
+
+
+def users_at_once(n_items: int, device: torch.device) -> int:
+    """Users whose pairs with a catalog a network scores together.
+
+    On a processor their hidden layers are to stay in its cache; an accelerator is to be kept busy.
+    """
+    pairs = 2**14 if device.type == "cpu" else 2**20
+    return max(1, pairs // n_items)
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:

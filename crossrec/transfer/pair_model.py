@@ -12,7 +12,7 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.models.cases import Cases, Events
-from crossrec.models.interface import SCORED_CELLS
+from crossrec.models.interface import users_at_once
 from crossrec.transfer.method import Overlap
 
 Loss = Callable[[Cases], Tensor]
@@ -143,5 +143,5 @@ def score_catalog(score: Callable[[Tensor, Tensor], Tensor], n_items: int, users
         users: (B,) codes.
     """
     items = torch.arange(n_items, device=users.device)[None]
-    blocks = users[:, None].split(max(1, SCORED_CELLS // n_items))
+    blocks = users[:, None].split(users_at_once(n_items, users.device))
     return torch.cat([score(block, items) for block in blocks])

@@ -5,6 +5,7 @@ import torch
 
 from crossrec.data.columns import PAD
 from crossrec.data.pair import DomainPair
+from crossrec.models.interface import users_at_once
 from crossrec.models.neumf import NeuMF
 from crossrec.training.fitting import build_model
 from crossrec.training.objectives import BPR, Logistic, Objective, Rating, Softmax
@@ -69,6 +70,19 @@ def test_ranking_and_training_see_the_same_scores(model: NeuMF) -> None:
     assert cases.factors is None
     assert torch.allclose(cases.score(candidates), block.gather(1, candidates), atol=1e-5)
     assert torch.allclose(cases.score(candidates[:, 1]), block[[0, 1], [3, 1]], atol=1e-5)
+
+
+def test_users_are_scored_a_few_at_a_time() -> None:
+    """5,000 items: three users at once on a processor, and a catalog of any size one at least."""
+    processor, accelerator = torch.device("cpu"), torch.device("cuda")
+    assert users_at_once(5000, processor) == 3
+    assert users_at_once(5000, accelerator) == 209
+    assert users_at_once(10**7, processor) == users_at_once(10**7, accelerator) == 1
+    torch.manual_seed(0)
+    model = NeuMF(n_users=7, n_items=5000, n_context=0, content=None, dim=2, layers=[3, 2]).eval()
+    user, item = vectors(model, list(range(7)))
+    block = model.score_block(user, item)(slice(0, 7))
+    assert torch.allclose(block, model.score(user[:, None], item), atol=1e-6)
 
 
 def test_shapes_and_a_stranger(model: NeuMF) -> None:
