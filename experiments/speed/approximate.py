@@ -2,10 +2,10 @@
 
     pip install faiss-cpu && python experiments/speed/approximate.py CSV
 
-A million simulated items in 64 dimensions, of two kinds: `spread` (independent normal numbers, where
-no index can leave much out) and `groups` (1,000 groups, as items of a kind lie together; a user likes
-three of them). Exact lists are crossrec's ranking; the index is an inverted file (Sivic and
-Zisserman, ICCV 2003): items lie in 1,024 cells, and a query looks into the `nprobe` nearest ones.
+A million simulated items in 64 dimensions, of two kinds: `spread` (independent normal numbers,
+where no index can leave much out) and `groups` (1,000 groups, as items of a kind lie together; a
+user likes three of them). Exact lists are crossrec's ranking; the index is an inverted file (Sivic
+and Zisserman, ICCV 2003): items lie in 1,024 cells, and a query looks into the `nprobe` nearest.
 One thread, processor time.
 """
 
