@@ -140,10 +140,12 @@ def test_a_precision_that_shards_do_not_have(monkeypatch: pytest.MonkeyPatch) ->
     from functools import partial
 
     import lightning
+    from lightning.pytorch.utilities import rank_zero_only
 
     from crossrec.configuration.rehearsal import check_trainer
     from crossrec.stages.settings import Part
 
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # which a trainer sets for the whole process
     for name, value in (STARTED | {"WORLD_SIZE": "2", "LOCAL_RANK": "1"}).items():
         monkeypatch.setenv(name, value)
     refused, taken = (
