@@ -21,6 +21,7 @@ from crossrec.errors import UserError
 Order = Literal["cut", "keep", "unknown", "absent"]
 """How events of both domains are ordered; absent: one of the domains is not here."""
 Side = Literal["source", "target"]
+SIDES: tuple[Side, Side] = ("source", "target")
 """Which of the two domains of a pair."""
 
 

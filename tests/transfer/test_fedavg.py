@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crossrec.data.columns import PAD
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.training.objectives import Softmax
@@ -19,7 +19,6 @@ from crossrec.transfer.parameters.fedavg import FedAvg
 
 Steps = Callable[..., list[list[float]]]
 ContentOf = Callable[[DomainPair], Content]
-SIDES: tuple[Side, Side] = ("source", "target")
 TRAINING = {"learning_rate": 0.05, "weight_decay": 0.0, "events_per_batch": 64, "patience": 9}
 PRIVATE = ("item_ids", "item_bias")
 

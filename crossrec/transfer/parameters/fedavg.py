@@ -6,7 +6,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -14,8 +14,6 @@ from crossrec.models.two_tower import TwoTower
 from crossrec.transfer.content.sequence_encoder import content_of, last_state, own_events
 from crossrec.transfer.method import Overlap
 from crossrec.transfer.pair_model import Batches, Loss, PairModel, Phase, Scores, domain_of
-
-SIDES: tuple[Side, Side] = ("source", "target")
 
 
 class FedAvg(PairModel):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -60,8 +60,7 @@ class CLFM(PairModel):
     def build(self, pair: DomainPair, content: Content) -> None:
         """U; the common and the own parts of S and V; biases for each domain."""
         self.ids = SharedIds(pair)
-        sides: tuple[Side, ...] = ("source", "target")
-        catalog = {side: domain_of(pair, side).n_items for side in sides}
+        catalog = {side: domain_of(pair, side).n_items for side in SIDES}
         own_dim = self.dim - self.share_dim
         self.users = nn.Parameter(torch.randn(self.ids.n_users, self.dim) * INITIAL_STD)
         self.common_pattern = nn.Parameter(torch.randn(self.dim, self.share_dim))
@@ -69,15 +68,15 @@ class CLFM(PairModel):
             torch.randn(self.ids.n_items, self.share_dim) * INITIAL_STD
         )
         self.own_pattern = nn.ParameterDict(
-            {side: torch.randn(self.dim, own_dim) for side in sides}
+            {side: torch.randn(self.dim, own_dim) for side in SIDES}
         )
         self.own_items = nn.ParameterDict(
-            {side: torch.randn(catalog[side], own_dim) * INITIAL_STD for side in sides}
+            {side: torch.randn(catalog[side], own_dim) * INITIAL_STD for side in SIDES}
         )
         self.user_bias = nn.ParameterDict(
-            {side: torch.zeros(self.ids.n_users, 1) for side in sides}
+            {side: torch.zeros(self.ids.n_users, 1) for side in SIDES}
         )
-        self.item_bias = nn.ParameterDict({side: torch.zeros(catalog[side], 1) for side in sides})
+        self.item_bias = nn.ParameterDict({side: torch.zeros(catalog[side], 1) for side in SIDES})
 
     def vectors(self, side: Side, users: Tensor) -> tuple[Tensor, Tensor]:
         """[U S_0, U S_d, b_u, 1] of the users and [V_0, V_d, 1, b_i] of a side's catalog."""
@@ -95,7 +94,7 @@ class CLFM(PairModel):
         """alpha of the source's loss and 1 - alpha of the target's."""
         source, target = (
             losses[side](event_cases(*self.vectors(side, batches[side].users), batches[side]))
-            for side in ("source", "target")
+            for side in SIDES
         )
         return self.alpha * source + (1 - self.alpha) * target
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -55,9 +55,8 @@ class CMF(PairModel):
         self.user_embedding = nn.Parameter(torch.randn(self.ids.n_users, self.dim) * INITIAL_STD)
         self.item_embedding = nn.Parameter(torch.randn(self.ids.n_items, self.dim) * INITIAL_STD)
         self.user_bias = nn.Parameter(torch.zeros(self.ids.n_users, 1))
-        sides: tuple[Side, ...] = ("source", "target")
         self.item_bias = nn.ParameterDict(
-            {side: torch.zeros(domain_of(pair, side).n_items, 1) for side in sides}
+            {side: torch.zeros(domain_of(pair, side).n_items, 1) for side in SIDES}
         )
 
     def factors(self, side: Side, users: Tensor) -> Factors:
@@ -76,7 +75,7 @@ class CMF(PairModel):
             losses[side](
                 Cases.of_factors(self.factors(side, batches[side].users), events_of(batches[side]))
             )
-            for side in ("source", "target")
+            for side in SIDES
         )
         return self.alpha * source + (1 - self.alpha) * target
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -22,8 +22,6 @@ from crossrec.transfer.pair_model import (
     scored_cases,
 )
 from crossrec.transfer.preferences.shared_ids import SharedIds
-
-SIDES: tuple[Side, Side] = ("source", "target")
 
 
 class MLP(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossrec.data.domain import Domain
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -25,7 +25,6 @@ from crossrec.transfer.pair_model import (
 )
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
-SIDES: tuple[Side, ...] = ("source", "target")
 SIMILARITIES = 2**22  # that are held at once
 
 
