@@ -35,7 +35,7 @@ class Share:
     n_ranks: int = 1
 
     def rows(self, n_rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The rows to read, and whether each counts.
+        """(m,) int64 numbers of the rows to read, and (m,) bool whether each counts.
 
         All ranks read equally many, at least one, for they have to ask for layers in step: one
         that has fewer reads some row that does not count here.
@@ -45,7 +45,7 @@ class Share:
         return places % n_rows, places < n_rows
 
     def gathered(self, mine: Tensor, n_rows: int) -> Tensor:
-        """What the ranks made of their `rows` -> that of all `n_rows`, in their order.
+        """(m, ...) what each rank made of its `rows` -> (n_rows, ...) of all, in their order.
 
         A gradient flows back into this rank's own rows alone: the other ranks compute the same
         with theirs, and the gradients of the weights add up.
@@ -58,7 +58,7 @@ class Share:
         return torch.stack(parts, dim=1).flatten(0, 1)[:n_rows]
 
     def total(self, mine: Tensor) -> Tensor:
-        """The sum over ranks, without a gradient."""
+        """The sum over ranks, of the shape of `mine`, without a gradient."""
         summed = mine.detach().clone()
         if self.n_ranks > 1:
             torch.distributed.all_reduce(summed)
