@@ -95,6 +95,7 @@ def run(
     write_record(folder, OmegaConf.to_yaml(cfg, resolve=True), cfg.seed)
     settings = compose(cfg, folder)
 
+    from crossrec.artifacts import ArtifactStore
     from crossrec.data.prepared import read_account
     from crossrec.report import write_run_report
     from crossrec.stages.collecting import write_data_report
@@ -128,7 +129,12 @@ def run(
         )
         plots = []
         if outcome.results is not None:
-            about_data = write_data_report(outcome.data, folder, settings.data_caption(account))
+            about_data = write_data_report(
+                outcome.data,
+                folder,
+                settings.data_caption(account),
+                ArtifactStore(settings.artifacts),
+            )
             plots = [*write_run_report(folder), *about_data]
         best = outcome.validation[TRANSFERRED].items()
         validation = {f"valid/target/{metric}": value for metric, value in best}

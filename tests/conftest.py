@@ -94,7 +94,10 @@ def command(
     handlers = [logger.handlers[:] for logger in loggers]
 
     def run(*overrides: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["crossrec.train", *map(str, overrides)])
+        given = [*map(str, overrides)]
+        if not any(argument.startswith("-") for argument in given):
+            given.insert(0, "--run")  # else Hydra composes all once more, to read hydra.mode
+        monkeypatch.setattr(sys, "argv", ["crossrec.train", *given])
         GlobalHydra.instance().clear()
         capsys.readouterr()
         code: object = 0

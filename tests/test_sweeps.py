@@ -47,6 +47,8 @@ def test_a_grid_leaves_a_folder_a_job_and_one_table(
     assert ran.out.count("source     made") == ran.out.count("scratch    made") == 1
     assert ran.out.count("source     reused") == 3
     assert ran.out.count("transfer   made") == 4
+    assert all((run.parent / "data.png").exists() for run in jobs.values())
+    assert len(list((tmp_path / "artifacts").glob("describe-*"))) == 1  # drawn once for all
 
     runs = pl.read_csv(tmp_path / "sweep" / "report" / "runs.csv")
     assert runs.select("lambda", "mu").unique().height == 4

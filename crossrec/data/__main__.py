@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> None:
         data = collect(settings, staging)
         caption = settings.data_caption(read_account(data))
         Console().print(terminal(read_statistics(data), caption))
-        write_data_report(data, folder, caption)
+        write_data_report(data, folder, caption, staging.store)
         for file in export(data, folder, settings.protocol["name"]):
             log.info("split      %s", file)
         print(f"run folder: {folder}")

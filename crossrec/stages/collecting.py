@@ -1,10 +1,12 @@
 """The first stage: raw files -> cleaned, aligned and split tables and tensors of both domains."""
 
 import logging
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from crossrec.artifacts import ArtifactStore, code_digest
 from crossrec.data.download import digest
 from crossrec.data.identities import Identity, check_sources, read_domains, split_name
 from crossrec.data.pair import Side
@@ -16,10 +18,12 @@ from crossrec.data.statistics.account import as_json
 from crossrec.data.statistics.plots import plot_domains
 from crossrec.data.statistics.tables import markdown
 from crossrec.data.storage import DOMAINS, read_interactions
+from crossrec.lineage import code_behind
 from crossrec.stages.settings import DataSettings, Part
 from crossrec.stages.staging import Staging
 
 log = logging.getLogger(__name__)
+DESCRIBED_BY = ("crossrec.data.statistics.plots", "crossrec.data.statistics.tables")
 PLACES = ("folder", "download")  # where files lie is no input: what is in them is
 
 
@@ -85,21 +89,33 @@ def collect(settings: DataSettings, staging: Staging, without: Side | None = Non
     return folder
 
 
-def write_data_report(data: Path, folder: Path, caption: str) -> list[Path]:
+def write_data_report(data: Path, folder: Path, caption: str, store: ArtifactStore) -> list[Path]:
     """Write data.json, data.md and data.png into a folder: what the domains of a pair are.
+
+    They are made once for all runs on the same data: drawing takes longer than a small run trains.
 
     Args:
         data: what `collect` made.
         folder: of the run.
         caption: what stands above the tables.
+        store: has what was made before.
 
     Returns:
         The plots among them.
     """
-    accounts = read_statistics(data)
-    (folder / "data.json").write_text(as_json(accounts))
-    (folder / "data.md").write_text(markdown(accounts, caption))
-    return [plot_domains(accounts, caption, folder / "data.png")]
+
+    def make(draft: Path) -> None:
+        accounts = read_statistics(data)
+        (draft / "data.json").write_text(as_json(accounts))
+        (draft / "data.md").write_text(markdown(accounts, caption))
+        plot_domains(accounts, caption, draft / "data.png")
+
+    code = code_digest(*code_behind(*DESCRIBED_BY))
+    inputs = {"data": data.name, "caption": caption, "code": code}
+    made, _ = store.get_or_make("describe", inputs, make)
+    for name in ("data.json", "data.md", "data.png"):
+        shutil.copyfile(made / name, folder / name)
+    return [folder / "data.png"]
 
 
 def export(data: Path, folder: Path, split: str) -> list[Path]:
