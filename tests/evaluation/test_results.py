@@ -22,7 +22,14 @@ from crossrec.evaluation.results import (
     write_results,
 )
 from crossrec.evaluation.summary import Results, metric_order, model_order
-from crossrec.evaluation.tables import addresses, cell, gain_lines, markdown, terminal
+from crossrec.evaluation.tables import (
+    addresses,
+    cell,
+    gain_lines,
+    headline_metric,
+    markdown,
+    terminal,
+)
 
 N_ITEMS = 20
 
@@ -173,6 +180,18 @@ def test_orders():
     assert sorted(metrics, key=metric_order) == [
         *("ndcg@5", "mrr@5", "coverage@5", "ndcg@10", "recall@10", "rmse")
     ]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "headline"),
+    [
+        (["rmse", "recall@5", "ndcg@5", "ndcg@10"], "ndcg@10"),  # by which validation chose
+        (["recall@5", "ndcg@20", "ndcg@5"], "ndcg@5"),
+        (["mrr@5", "recall@3"], "recall@3"),
+    ],
+)
+def test_what_a_run_is_judged_by(metrics, headline):
+    assert headline_metric(pl.DataFrame({"metric": metrics * 2})) == headline
 
 
 @pytest.mark.parametrize(
