@@ -105,6 +105,92 @@ def sampled_softmax(
     return (mass - positive_scores).mean()
 
 
+def shared_sampled_softmax(
+    user: Tensor,
+    item: Tensor,
+    own: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    log_q: Tensor,
+    max_scores: int = 2**22,
+) -> Tensor:
+    """`sampled_softmax` of inner products with the same S negatives for all cases.
+
+    As in `softmax`, rows of scores are made, used and dropped in blocks, also for the gradient:
+    half the time of what keeps them for later.
+
+    Args:
+        user: (M, k) user vectors.
+        item: (S, k) vectors of the negatives.
+        own: (M,) scores of the positives.
+        positive: (M,) int64 codes of the positives.
+        negatives: (S,) int64 codes, drawn with replacement from q.
+        log_q: (S,) log of the probability that one draw gives the negative.
+        max_scores: scores held at once.
+    """
+    if len(positive) == 0:
+        raise ValueError("sampled softmax needs at least one case, got none")
+    learned = user.requires_grad or item.requires_grad or own.requires_grad
+    correction = log_q + math.log(len(negatives))
+    rows = max(1, max_scores // len(negatives))
+    return _BlockedSampledSoftmax.apply(
+        user, item, own, positive, negatives, correction, rows, torch.is_grad_enabled() and learned
+    )
+
+
+class _BlockedSampledSoftmax(torch.autograd.Function):
+    """Takes its gradient in the forward pass, block by block.
+
+    With w the share that a negative has of a case's mass and w_own that of its positive:
+    dL/du = w V / M, dL/dV = w^T u / M and dL/ds_own = (w_own - 1) / M.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        user: Tensor,
+        item: Tensor,
+        own: Tensor,
+        positive: Tensor,
+        negatives: Tensor,
+        correction: Tensor,
+        rows: int,
+        differentiate: bool,
+    ) -> Tensor:
+        n_cases = len(positive)
+        dtype = torch.promote_types(user.dtype, torch.float32)
+        total = torch.zeros((), dtype=dtype, device=user.device)
+        gradients = [torch.zeros_like(of) for of in (user, item, own)] if differentiate else []
+        # Few cases meet their own positive. To count them, an accelerator would have to wait.
+        few = torch.isin(positive, negatives) if user.device.type == "cpu" else None
+        for start in range(0, n_cases, rows):
+            block = slice(start, start + rows)
+            scores = (user[block] @ item.T).to(dtype)  # (rows, S)
+            scores -= correction
+            met = slice(None) if few is None else few[block].nonzero().squeeze(1)
+            hits = negatives == positive[block][met].unsqueeze(1)
+            scores[met] = scores[met].masked_fill(hits, -torch.inf)
+            of_own = own[block].to(dtype)
+            most = torch.maximum(scores.amax(dim=1), of_own)
+            weight = scores.sub_(most.unsqueeze(1)).exp_()
+            own_weight = (of_own - most).exp()
+            mass = weight.sum(dim=1) + own_weight
+            total += (mass.log() + most - of_own).sum()
+            if gradients:
+                weight /= (n_cases * mass).unsqueeze(1)
+                gradients[0][block] = (weight @ item).to(user.dtype)
+                gradients[1] += (weight.T @ user[block]).to(item.dtype)
+                gradients[2][block] = ((own_weight / mass - 1) / n_cases).to(own.dtype)
+        ctx.save_for_backward(*gradients)
+        return total / n_cases
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        of_user, of_item, of_own = ctx.saved_tensors
+        return of_user * gradient, of_item * gradient, of_own * gradient, *(None,) * 5
+
+
 def bpr(lead: Tensor) -> Tensor:
     """Bayesian personalized ranking: mean of -log sigmoid(s_positive - s_negative).
 

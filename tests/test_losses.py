@@ -88,12 +88,77 @@ def test_softmax_of_no_case_fails() -> None:
 
 
 def shared_negatives(
-    user: Tensor, item: Tensor, positive: Tensor, negatives: Tensor, log_q: Tensor
+    user: Tensor,
+    item: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    log_q: Tensor,
+    max_scores: int = 100,
 ) -> Tensor:
     """The sampled softmax of inner products with the same negatives for all cases."""
     own = (user * item[positive]).sum(1)
+    return losses.shared_sampled_softmax(
+        user, item[negatives], own, positive, negatives, log_q[negatives], max_scores
+    )
+
+
+@pytest.mark.parametrize("max_scores", [1, 10, 1000])
+def test_sampled_softmax_in_blocks_is_that_of_given_scores(
+    case: tuple[Tensor, Tensor, Tensor], max_scores: int
+) -> None:
+    user, item, positive = case
+    negatives, log_q = torch.tensor([4, 1, 1, 2]), torch.rand(5, dtype=torch.float64).log()
+    leaves = [user.clone().requires_grad_(), item.clone().requires_grad_()]
+    ours = shared_negatives(*leaves, positive, negatives, log_q, max_scores)
+    own, drawn = (leaves[0] * leaves[1][positive]).sum(1), leaves[0] @ leaves[1][negatives].T
     left_out = negatives == positive[:, None]
-    return losses.sampled_softmax(own, user @ item[negatives].T, log_q[negatives], left_out)
+    given = losses.sampled_softmax(own, drawn, log_q[negatives], left_out)
+    assert torch.allclose(ours, given, atol=1e-14)
+    for one, other in zip(
+        torch.autograd.grad(3 * ours, leaves), torch.autograd.grad(3 * given, leaves), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-14)
+    assert torch.autograd.gradcheck(
+        lambda u, v: shared_negatives(u, v, positive, negatives, log_q, max_scores), leaves
+    )
+
+
+def test_sampled_softmax_of_huge_scores_is_finite() -> None:
+    user = torch.tensor([[1e4]], requires_grad=True)
+    item = torch.tensor([[1.0], [-1.0]])
+    loss = shared_negatives(user, item, torch.tensor([1]), torch.tensor([0]), torch.zeros(2))
+    loss.backward()
+    assert loss.item() == pytest.approx(2e4)
+    assert user.grad is not None
+    assert user.grad.item() == pytest.approx(2.0)
+
+
+def test_sampled_softmax_without_gradient_keeps_none(case: tuple[Tensor, Tensor, Tensor]) -> None:
+    user, item, positive = case
+    with torch.no_grad():
+        loss = shared_negatives(
+            user.requires_grad_(), item, positive, torch.tensor([0, 3]), torch.zeros(5).double()
+        )
+    assert not loss.requires_grad
+
+
+def test_sampled_softmax_under_autocast_sums_in_float32(
+    case: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    user, item, positive = (case[0].float().requires_grad_(), case[1].float(), case[2])
+    negatives = torch.tensor([1, 2, 4])
+    exact = shared_negatives(user, item, positive, negatives, torch.zeros(5))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = shared_negatives(user, item, positive, negatives, torch.zeros(5))
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.02)
+
+
+def test_sampled_softmax_of_no_case_fails() -> None:
+    none = torch.empty(0, dtype=torch.int64)
+    with pytest.raises(ValueError, match="at least one case"):
+        shared_negatives(torch.ones(0, 2), torch.ones(3, 2), none, torch.tensor([1]), torch.ones(3))
 
 
 def test_sampled_softmax_over_all_items_is_softmax(case: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -55,10 +55,14 @@ class Softmax:
         if cases.n_items <= self.full_below:
             return losses.softmax(factors.users(), factors.items(), cases.items)
         negatives = self._draw((self.n_negatives,), cases.items.device)
-        drawn = factors.users() @ factors.items(negatives).T  # (M, S)
-        left_out = negatives == cases.items.unsqueeze(1)
-        log_q = self._log_q(negatives)
-        return losses.sampled_softmax(factors.score(cases.items), drawn, log_q, left_out)
+        return losses.shared_sampled_softmax(
+            factors.users(),
+            factors.items(negatives),
+            factors.score(cases.items),
+            cases.items,
+            negatives,
+            self._log_q(negatives),
+        )
 
     def _scored(self, cases: Cases) -> Tensor:
         """The same estimate with negatives of each case's own."""
