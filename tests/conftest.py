@@ -42,12 +42,11 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def small_pair() -> DomainPair:
-    """Sixty users, thirty items a domain: users like the items that are theirs modulo three."""
+def pair_of(n_users: int) -> DomainPair:
+    """Thirty items a domain: users like the items that are theirs modulo three."""
     generator = np.random.default_rng(0)
     rows: dict[str, list[tuple[str, str, float, int]]] = {"home": [], "tech": []}
-    for user in range(60):
+    for user in range(n_users):
         for domain, n_events in (("home", 8), ("tech", int(generator.integers(1, 6)))):
             liked = generator.permutation(10)[:n_events] * 3 + user % 3
             times = np.sort(generator.choice(1000, n_events, replace=False))
@@ -71,6 +70,18 @@ def small_pair() -> DomainPair:
         return domain, leave_one_out(events, seed=0), items
 
     return align(table("home"), table("tech"), "cut", TIMESTAMP)
+
+
+@pytest.fixture(scope="session")
+def small_pair() -> DomainPair:
+    """Sixty users."""
+    return pair_of(60)
+
+
+@pytest.fixture(scope="session")
+def larger_pair() -> DomainPair:
+    """So many users that epochs put them into more, or fewer, batches than the first does."""
+    return pair_of(400)
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,25 @@ class BestWeights(Callback):
             pl_module.get_buffer("n_steps").fill_(trainer.global_step)
 
 
+class WholeEpochs(Callback):
+    """Every epoch trains on all of its batches and ends with a validation.
+
+    Windows of like length share a batch, so epochs, which differ in their order, differ by some
+    batches. Lightning counts those of the first epoch alone: it would leave out the last batches of
+    a longer one, and the validation of a shorter one.
+    """
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell Lightning how many there are now, unless the user asked for a part of them."""
+        if trainer.limit_train_batches != 1.0 or trainer.val_check_interval != 1.0:
+            return
+        loader, loop = trainer.train_dataloader, trainer.fit_loop
+        loop.max_batches = trainer.val_check_batch = len(loader)
+        # Both are made once for all epochs; the second one is remade where none was taken up again.
+        loop._combined_loader.limits = [len(loader)]
+        loop._data_fetcher.length = len(loader)
+
+
 def fit(
     module: ValidatedTraining,
     data: L.LightningDataModule,
@@ -208,6 +227,7 @@ def fit(
     callbacks: list[Callback] = [
         EarlyStopping(monitor, mode=mode, patience=patience),
         BestWeights(monitor, mode),
+        WholeEpochs(),
         SpawnedRank(),
     ]
     if progress is not None:

@@ -1,6 +1,8 @@
 """Source training and transfer: the limits that the formula promises, held end to end."""
 
 import math
+from functools import partial
+from typing import Any
 
 import lightning as L
 import pytest
@@ -10,6 +12,8 @@ from torch import Tensor
 from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import Domain
 from crossrec.data.pair import DomainPair
+from crossrec.data.sequences import BatchSampler
+from crossrec.encoders.content import Content
 from crossrec.models.cases import Cases
 from crossrec.models.interface import Recommender
 from crossrec.models.matrix_factorization import MatrixFactorization
@@ -17,12 +21,14 @@ from crossrec.models.sasrec import SASRec
 from crossrec.models.two_tower import TwoTower
 from crossrec.training.fitting import build_model, fit_source, fit_target, zero_shot
 from crossrec.training.objectives import BPR, Logistic, Objective, Rating, Softmax
+from crossrec.training.pair_training import fit_pair
 from crossrec.training.recommender import RecommenderTraining
 from crossrec.training.transfer import anchor_for
 from crossrec.transfer.method import TransferMethod
 from crossrec.transfer.parameters.finetune import Finetune
 from crossrec.transfer.parameters.l2_sp import L2SP
 from crossrec.transfer.parameters.scratch import Scratch
+from crossrec.transfer.sequences.interleaved import Interleaved
 
 TRAINING = {
     "learning_rate": 0.01,
@@ -74,6 +80,53 @@ def transfer(
 
 def weights_of(model: Recommender) -> dict[str, Tensor]:
     return dict(model.named_parameters())
+
+
+class Passes(L.Callback):
+    """Counts windows and validations of every epoch."""
+
+    def __init__(self) -> None:
+        self.windows: list[int] = []
+        self.validations: list[int] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.windows.append(0)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, _: int
+    ) -> None:
+        batches = batch.values() if isinstance(batch, dict) else [batch]
+        self.windows[-1] += len(next(iter(batches)).users)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validations.append(trainer.current_epoch)
+
+
+@pytest.mark.parametrize("both_sides", [False, True])
+def test_every_epoch_is_a_whole_pass_and_is_validated(
+    larger_pair: DomainPair, both_sides: bool
+) -> None:
+    """Also where its batches are more, or fewer, than those of the first epoch."""
+    n_epochs, passes, seed = 8, Passes(), 6
+    training = TRAINING | {"events_per_batch": 32}
+    sampler = BatchSampler(larger_pair.target.train, 50, 32, seed)
+    n_batches = []
+    for epoch in range(n_epochs):
+        sampler.set_epoch(epoch)
+        n_batches.append(len(sampler))
+    assert min(n_batches) < n_batches[0] < max(n_batches)
+
+    def make(callbacks: list[L.Callback]) -> L.Trainer:
+        return trainer(n_epochs)([*callbacks, passes])
+
+    if both_sides:
+        method = Interleaved(dim=8, n_layers=1)
+        fit_pair(method, larger_pair, Content(None, None, None), Softmax, make, training, seed)
+    else:
+        model = build_model(partial(SASRec, dim=8), larger_pair.target, None, seed)
+        fit_source(model, larger_pair.target, Softmax(), make, training, seed)
+    assert passes.windows == [len(sampler.rows)] * n_epochs
+    assert passes.validations == list(range(n_epochs))
 
 
 @pytest.mark.parametrize("solver", ["proximal", "gradient"])
