@@ -62,6 +62,13 @@ def sasrec(pair: DomainPair, make_trainer: Any, progress: Progress | None) -> An
     return model, fit_source(model, pair.source, BPR(), make_trainer, TRAINING, 0, progress)
 
 
+def uneven(pair: DomainPair, make_trainer: Any, progress: Progress | None) -> Any:
+    """Epochs of more, and of fewer, batches than the first has."""
+    model = build_model(lambda **sizes: SASRec(dim=8, **sizes), pair.target, None, 0)
+    training = TRAINING | {"events_per_batch": 32}
+    return model, fit_source(model, pair.target, Softmax(), make_trainer, training, 6, progress)
+
+
 def carrying(method: Callable[[], TransferMethod]) -> Callable[..., Any]:
     def run(
         pair: DomainPair, weights: dict[str, Tensor], make_trainer: Any, progress: Progress | None
@@ -89,6 +96,7 @@ def network(make: Callable[[], PairModel]) -> Callable[..., Any]:
 
 WAYS = {
     "sasrec": lambda pair, weights, make_trainer, progress: sasrec(pair, make_trainer, progress),
+    "uneven": lambda pair, weights, make_trainer, progress: uneven(pair, make_trainer, progress),
     "l2_sp": carrying(lambda: L2SP(0.1)),
     "lora": carrying(lambda: LoRA(rank=2, dropout=0.2)),
     "unfreeze": carrying(lambda: Unfreeze(every=2)),
@@ -133,11 +141,11 @@ def die_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_the_weights_are_those_of_an_undisturbed_training(
-    small_pair: DomainPair, source_weights: dict[str, Tensor], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, name: str,
+    small_pair: DomainPair, larger_pair: DomainPair, source_weights: dict[str, Tensor],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
 ) -> None:  # fmt: skip
-    way = WAYS[name]
-    whole, account = way(small_pair, source_weights, trainer(tmp_path / "a", []), None)
+    way, pair = WAYS[name], larger_pair if name == "uneven" else small_pair
+    whole, account = way(pair, source_weights, trainer(tmp_path / "a", []), None)
     progress = Progress(tmp_path / "progress", tmp_path / "partial", 0)
     deaths = 0
     for number in (1, 2, 3):  # each of them later than the one before
@@ -146,12 +154,12 @@ def test_the_weights_are_those_of_an_undisturbed_training(
             random.seed(number)
             torch.manual_seed(number)  # another process has other random numbers
             try:
-                way(small_pair, source_weights, trainer(tmp_path / f"b{number}", []), progress)
+                way(pair, source_weights, trainer(tmp_path / f"b{number}", []), progress)
             except Killed:
                 deaths += 1
     assert deaths >= 2
     torch.manual_seed(99)
-    resumed, same = way(small_pair, source_weights, trainer(tmp_path / "c", []), progress)
+    resumed, same = way(pair, source_weights, trainer(tmp_path / "c", []), progress)
     assert same == account
     one, other = dict(whole.named_parameters()), dict(resumed.named_parameters())
     assert one.keys() == other.keys()
