@@ -197,11 +197,11 @@ class WholeEpochs(Callback):
         """Tell Lightning how many there are now, unless the user asked for a part of them."""
         if trainer.limit_train_batches != 1.0 or trainer.val_check_interval != 1.0:
             return
-        loader, loop = trainer.train_dataloader, trainer.fit_loop
-        loop.max_batches = trainer.val_check_batch = len(loader)
-        # Both are made once for all epochs; the second one is remade where none was taken up again.
-        loop._combined_loader.limits = [len(loader)]
-        loop._data_fetcher.length = len(loader)
+        loop: Any = trainer.fit_loop  # no public name leads to the bounds below
+        n_batches = len(loop._combined_loader.iterables)
+        loop.max_batches = trainer.val_check_batch = n_batches
+        loop._combined_loader.limits = [n_batches]
+        loop._data_fetcher.length = n_batches  # of a pass that was begun before its epoch was known
 
 
 def fit(
