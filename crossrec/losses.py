@@ -117,7 +117,7 @@ def shared_sampled_softmax(
     """`sampled_softmax` of inner products with the same S negatives for all cases.
 
     As in `softmax`, rows of scores are made, used and dropped in blocks, also for the gradient:
-    half the time of what keeps them for later.
+    faster than to keep them for it.
 
     Args:
         user: (M, k) user vectors.
@@ -126,7 +126,10 @@ def shared_sampled_softmax(
         positive: (M,) int64 codes of the positives.
         negatives: (S,) int64 codes, drawn with replacement from q.
         log_q: (S,) log of the probability that one draw gives the negative.
-        max_scores: scores held at once.
+        max_scores: scores held at once (float32: 2**22 are 16 MiB).
+
+    Raises:
+        ValueError: there is no case.
     """
     if len(positive) == 0:
         raise ValueError("sampled softmax needs at least one case, got none")
@@ -139,7 +142,7 @@ def shared_sampled_softmax(
 
 
 class _BlockedSampledSoftmax(torch.autograd.Function):
-    """Takes its gradient in the forward pass, block by block.
+    """`sampled_softmax`, its gradient taken in the forward pass as in `_BlockedSoftmax`.
 
     With w the share that a negative has of a case's mass and w_own that of its positive:
     dL/du = w V / M, dL/dV = w^T u / M and dL/ds_own = (w_own - 1) / M.
@@ -161,21 +164,22 @@ class _BlockedSampledSoftmax(torch.autograd.Function):
         dtype = torch.promote_types(user.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=user.device)
         gradients = [torch.zeros_like(of) for of in (user, item, own)] if differentiate else []
-        # Few cases meet their own positive. To count them, an accelerator would have to wait.
-        few = torch.isin(positive, negatives) if user.device.type == "cpu" else None
+        # Few positives are drawn as negatives. An accelerator would wait to learn which they are,
+        # and compares all of them sooner.
+        drawn = torch.isin(positive, negatives) if user.device.type == "cpu" else None
         for start in range(0, n_cases, rows):
             block = slice(start, start + rows)
             scores = (user[block] @ item.T).to(dtype)  # (rows, S)
             scores -= correction
-            met = slice(None) if few is None else few[block].nonzero().squeeze(1)
-            hits = negatives == positive[block][met].unsqueeze(1)
-            scores[met] = scores[met].masked_fill(hits, -torch.inf)
+            hit = slice(None) if drawn is None else drawn[block].nonzero().squeeze(1)
+            left_out = negatives == positive[block][hit].unsqueeze(1)
+            scores[hit] = scores[hit].masked_fill(left_out, -torch.inf)
             of_own = own[block].to(dtype)
-            most = torch.maximum(scores.amax(dim=1), of_own)
-            weight = scores.sub_(most.unsqueeze(1)).exp_()
-            own_weight = (of_own - most).exp()
+            highest = torch.maximum(scores.amax(dim=1), of_own)
+            weight = scores.sub_(highest.unsqueeze(1)).exp_()
+            own_weight = (of_own - highest).exp()
             mass = weight.sum(dim=1) + own_weight
-            total += (mass.log() + most - of_own).sum()
+            total += (mass.log() + highest - of_own).sum()
             if gradients:
                 weight /= (n_cases * mass).unsqueeze(1)
                 gradients[0][block] = (weight @ item).to(user.dtype)
