@@ -65,7 +65,8 @@ class Recommender(nn.Module, ABC):
 
         Returns:
             (B, L + 1, k); position p describes the user after the first p events and depends on
-            no later one. Positions beyond a user's last event are finite and mean nothing.
+            no later one, though it may know how many there are. Positions beyond a user's last
+            event are finite and mean nothing.
         """
 
     def score(self, user: Tensor, item: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class Recommender(nn.Module, ABC):
         if not self.sequential:
             user = self.user_vectors(users, items[:, :0], embedded)[:, 0]
             return self.cases(user, item, (users, items[:, 0], ratings[:, 0]))
-        state = self.user_vectors(users, items, embedded)[:, :-1]
+        state = self.user_vectors(users, before_last(items), embedded)[:, :-1]
         events = users[:, None].expand_as(items)[own], items[own], ratings[own]
         return self.cases(state[own], item, events)
 
@@ -123,6 +124,16 @@ def users_at_once(n_items: int, device: torch.device) -> int:
     """
     pairs = 2**14 if device.type == "cpu" else 2**20
     return max(1, pairs // n_items)
+
+
+def before_last(items: Tensor) -> Tensor:
+    """(B, L) windows of training, PAD on the right -> the same without the last event of each.
+
+    That event is predicted, and nothing is predicted from it: so the state that predicts it stands
+    where that of a whole history stands, after the last event that is read.
+    """
+    last = (items != PAD).sum(dim=-1, keepdim=True) - 1
+    return items.masked_fill(torch.arange(items.shape[-1], device=items.device) >= last, PAD)
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:

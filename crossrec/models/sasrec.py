@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crossrec.data.columns import PAD
 from crossrec.errors import UserError
 from crossrec.models.content import Content, as_module
 from crossrec.models.interface import INITIAL_STD, Recommender, content_map, look_up
@@ -14,7 +15,9 @@ from crossrec.models.interface import INITIAL_STD, Recommender, content_map, loo
 class SASRec(Recommender):
     """score(u, i) = h_u . e_i: a causal transformer over the history, items shared with its input.
 
-    The input is e_item * sqrt(d) + position; position 0 stands before the first event and is a
+    The input is e_item * sqrt(d) + position. Positions count from the last event back, as those of
+    the authors' code do, which pads on the left: the newest event has the same one in every
+    history, so that the network learns what was bought of late. Before the first event stands a
     learned start token, so that a user without history has a state too. Each block is, as in the
     paper's section III.C, x + Dropout(Attention(LayerNorm(x))), then the same with two pointwise
     layers; a last LayerNorm gives h.
@@ -88,11 +91,22 @@ class SASRec(Recommender):
         if length > self.max_history:
             raise ValueError(f"a history of {length} events exceeds max_history={self.max_history}")
         events = look_up(embedded, items) * math.sqrt(embedded.shape[1])
-        state = F.pad(events, (0, 0, 1, 0)) + self.positions[: length + 1]
-        state = self.dropout(state)
+        state = self.dropout(F.pad(events, (0, 0, 1, 0)) + places(items, self.positions))
         for block in self.blocks:
             state = block(state)
         return self.norm(state)
+
+
+def places(items: Tensor, positions: Tensor) -> Tensor:
+    """(B, L + 1, d) position vectors of a start token and of (B, L) events, PAD on the right.
+
+    Args:
+        positions: (at least L + 1, d); the start token has the first row, the last event the next,
+            the one before it the next but one.
+    """
+    n_events = (items != PAD).sum(dim=1, keepdim=True)
+    from_end = (n_events - torch.arange(items.shape[1], device=items.device)).clamp(min=1)
+    return F.embedding(F.pad(from_end, (1, 0)), positions)
 
 
 class Block(nn.Module):
@@ -100,34 +114,39 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
         super().__init__()
-        self.n_heads = n_heads
         self.attention_norm = nn.LayerNorm(dim)
-        self.query_key_value = nn.Linear(dim, 3 * dim)
-        self.attention_out = nn.Linear(dim, dim)
+        self.attention = Attention(dim, n_heads)
         self.pointwise_norm = nn.LayerNorm(dim)
         self.pointwise_in = nn.Linear(dim, dim)
         self.pointwise_out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
-        for layer in (
-            self.query_key_value,
-            self.attention_out,
-            self.pointwise_in,
-            self.pointwise_out,
-        ):
+        for layer in (self.pointwise_in, self.pointwise_out):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, state: Tensor) -> Tensor:
-        state = state + self.dropout(self.attend(self.attention_norm(state)))
+        state = state + self.dropout(self.attention(self.attention_norm(state)))
         hidden = F.relu(self.pointwise_in(self.pointwise_norm(state)))
         return state + self.dropout(self.pointwise_out(hidden))
 
-    def attend(self, state: Tensor) -> Tensor:
-        """Causal multi-head self-attention, (B, T, d) to (B, T, d)."""
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention, (B, T, d) to (B, T, d)."""
+
+    def __init__(self, dim: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        for layer in (self.query_key_value, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, state: Tensor) -> Tensor:
         n_users, length, dim = state.shape
         split = self.query_key_value(state).view(
             n_users, length, 3, self.n_heads, dim // self.n_heads
         )
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, d / heads)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.attention_out(mixed.transpose(1, 2).reshape(n_users, length, dim))
+        return self.out(mixed.transpose(1, 2).reshape(n_users, length, dim))

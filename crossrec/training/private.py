@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from crossrec.data.datamodule import DomainDataModule
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import Batch, windows
-from crossrec.models.interface import Recommender
+from crossrec.models.interface import Recommender, before_last
 from crossrec.training.accounting import Budget
 from crossrec.training.objectives import Objective
 from crossrec.training.recommender import RecommenderTraining
@@ -203,7 +203,7 @@ class _UserLoss(nn.Module):
         """Mean over the own events of -log softmax(scores)[item], of (W, L) windows."""
         embedded = self.model.embed_items()
         candidates = self.model.item_vectors(embedded)
-        state = self.model.user_vectors(users, items, embedded)[:, :-1]
+        state = self.model.user_vectors(users, before_last(items), embedded)[:, :-1]
         scores = state @ candidates.T  # (W, L, n_items)
         chosen = scores.gather(-1, items.clamp(min=0)[..., None]).squeeze(-1)
         loss = (scores.logsumexp(-1) - chosen) * own

@@ -6,7 +6,8 @@ import torch
 from crossrec import losses
 from crossrec.data.columns import PAD
 from crossrec.errors import UserError
-from crossrec.models.sasrec import SASRec
+from crossrec.models.interface import before_last
+from crossrec.models.sasrec import SASRec, places
 
 USERS = torch.zeros(2, dtype=torch.int64)
 
@@ -38,6 +39,20 @@ def test_a_state_depends_on_all_events_before_it_and_on_no_later_one(
     after = model.user_vectors(USERS[:1], other, embedded)[0]
     assert torch.equal(before[: changed + 1], after[: changed + 1])
     assert (before[changed + 1 :] - after[changed + 1 :]).abs().amax(dim=1).min() > 1e-4
+
+
+def test_positions_count_from_the_last_event_back(model: SASRec) -> None:
+    """As in the authors' code, which pads on the left; the start token has a row of its own."""
+    rows = torch.arange(6.0)[:, None]
+    items = torch.tensor([[4, 2, 3], [1, PAD, PAD]])
+    assert places(items, rows)[..., 0].tolist() == [[0, 3, 2, 1], [0, 1, 1, 1]]
+    assert places(items[:, :0], rows)[..., 0].tolist() == [[0], [0]]
+    asked = model.user_vectors(USERS[:1], torch.tensor([[4, 2]]), model.embed_items())[0, 2]
+    window = before_last(torch.tensor([[4, 2, 5]]))
+    trained = model.user_vectors(USERS[:1], window, model.embed_items())[0, 2]
+    assert torch.allclose(asked, trained, atol=1e-6)  # what predicts item 5 then, and now
+    longer = model.user_vectors(USERS[:1], torch.tensor([[4, 2, 5]]), model.embed_items())[0, 2]
+    assert not torch.allclose(asked, longer, atol=1e-4)
 
 
 def test_padding_changes_no_real_state(model: SASRec) -> None:

@@ -50,9 +50,12 @@ def loss_of(model: ABXI, pair: DomainPair, batches: Mapping[Side, Batch]) -> tor
 
 
 def states_of(model: ABXI, batch: Batch, side: Side) -> torch.Tensor:
+    """(B, L + 1, d) before each event and after the last."""
     events = model.domains.read("target", batch)
     table = model.embed_items()
-    return model.states(side, events, model.encode("cross", events.rows, table), table)
+    cross = model.encode("cross", events.rows, table)
+    everywhere = torch.ones(cross.shape[:2]).nonzero(as_tuple=True)
+    return model.states(side, events, cross, table, everywhere).view_as(cross)
 
 
 def stir(model: ABXI) -> None:
@@ -116,7 +119,13 @@ def test_a_state_knows_no_later_event(users_pair: DomainPair, data: st.DataObjec
     stir(model)
     n_target = users_pair.target.n_items
     codes = st.lists(st.integers(0, n_target + users_pair.source.n_items - 1), max_size=8)
-    past, futures = data.draw(codes), [[*data.draw(codes), 0] for _ in range(2)]
+    past, places = data.draw(codes), data.draw(st.lists(st.sampled_from(SIDES), max_size=8))
+    # How many events of either domain are to come, it may know.
+    item = {
+        "target": st.integers(0, n_target - 1),
+        "source": st.integers(n_target, n_target + users_pair.source.n_items - 1),
+    }
+    futures = [[*(data.draw(item[place]) for place in places), 0] for _ in range(2)]
     for side in SIDES:
         before, after = (
             states_of(model, batch_of([[*past, *future]], n_target), side)[0, : len(past) + 1]
@@ -154,7 +163,8 @@ def test_users_of_the_source_alone_are_trained_on(users_pair: DomainPair) -> Non
     assert events.labels["source"].all()
     table = model.embed_items()
     cross = model.encode("cross", events.rows, table)
-    model.states("source", events, cross, table).square().sum().backward()
+    where = events.labels["source"].nonzero(as_tuple=True)
+    model.states("source", events, cross, table, where).square().sum().backward()
     assert model.item_embedding.grad[n_target:].any()
 
 

@@ -214,9 +214,15 @@ def test_a_state_knows_no_later_event(users_pair: DomainPair, data: st.DataObjec
     n_target = users_pair.target.n_items
     codes = st.lists(st.integers(0, n_target + users_pair.source.n_items - 1), max_size=8)
     past = data.draw(codes)
+    places = data.draw(st.lists(st.sampled_from(SIDES), max_size=8))
+    # How many events of either domain are to come, it may know.
+    item = {
+        "target": st.integers(0, n_target - 1),
+        "source": st.integers(n_target, n_target + users_pair.source.n_items - 1),
+    }
     states: dict[Side, list[torch.Tensor]] = {side: [] for side in SIDES}
     for _ in range(2):
-        items = [*past, *data.draw(codes), 0]
+        items = [*past, *(data.draw(item[place]) for place in places), 0]
         events = model.domains.read("target", batch_of([items], n_target))
         for side in SIDES:
             cross = model.cross(events.users, events.rows, model.cross.items())

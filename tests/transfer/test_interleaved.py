@@ -195,7 +195,11 @@ def test_alpha_zero_trains_on_target_labels_alone(users_pair: DomainPair) -> Non
     model.zero_grad()
     target = batches["target"]
     embedded = model.network.embed_items()  # nothing shared: rows are the target's own codes
-    state = model.network.user_vectors(target.users, target.items, embedded)[:, :-1]
+    shown = target.items.clone()
+    events = model.domains.read("target", target)
+    for row, labels in enumerate(events.labels["source"] | events.labels["target"]):
+        shown[row, int(labels.nonzero().max()) :] = PAD  # the last that is predicted is not read
+    state = model.network.user_vectors(target.users, shown, embedded)[:, :-1]
     item = model.network.item_vectors(embedded)
     losses.softmax(state[target.own], item, target.items[target.own]).backward()
     for name, parameter in model.named_parameters():
@@ -223,9 +227,10 @@ def test_a_state_knows_no_later_event(users_pair: DomainPair, data: st.DataObjec
     n_codes = users_pair.target.n_items + users_pair.source.n_items
     codes = st.lists(st.integers(0, n_codes - 1), min_size=1, max_size=9)
     past = data.draw(codes)
-    futures = [data.draw(codes) for _ in range(2)]
+    n_later = data.draw(st.integers(1, 9))  # how many there are, it may know
+    later = st.lists(st.integers(0, n_codes - 1), min_size=n_later, max_size=n_later)
     states = []
-    for future in futures:
+    for future in (data.draw(later), data.draw(later)):
         items = torch.tensor([[*past, *future]])
         batch = Batch(torch.zeros(1, dtype=torch.int64), items, items.float(), items < 24)
         events = model.domains.read("target", batch)

@@ -1,6 +1,5 @@
 """Invariant interests by low-rank adapters, in the manner of ABXI (Bian et al., WWW 2025)."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -12,26 +11,28 @@ from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.interface import INITIAL_STD, content_map, look_up
-from crossrec.models.sasrec import Block
+from crossrec.models.sasrec import Attention, places
 from crossrec.transfer.method import Overlap
 from crossrec.transfer.pair_model import Batches, Loss, PairModel, Scores
 from crossrec.transfer.sequences.two_domain_batch import (
     SIDES,
     Events,
+    Places,
     TwoDomains,
     check_network,
-    prediction_loss,
+    label_loss,
 )
 
 
 class ABXI(PairModel):
     """One encoder for the sequence of both domains and of each, adapted at low rank to each.
 
-    Theirs: one item table and one attention block serve three sequences, of both domains (x), of
-    the source and of the target; beside the block's feed-forward layers a low-rank map of each
+    One item table, one attention and one feed-forward layer serve three sequences, of both domains
+    (x), of the source and of the target; beside the feed-forward layer a low-rank map of each
     sequence's own keeps what is particular to it:
 
-        h_k = Norm_k(a_k + FFN(a_k) + Adapter_k(a_k)),    a_k what attention made, k of x, s, t
+        a_k = Norm(e_k + Attention(e_k)),    e_k item + position, k of x, s, t
+        h_k = Norm_k(a_k + FFN(a_k) + Adapter_k(a_k))
 
     A projector that all share takes from h_x what holds in any domain, a low-rank map turns it to
     the domain d that is asked, and the domain's own state joins:
@@ -42,10 +43,9 @@ class ABXI(PairModel):
     d: sequences are aligned by what is to be predicted, not by time. The losses of the domains are
     added (here alpha * l_source + (1 - alpha) * l_target; 0.5 is theirs).
 
-    Ours: the block is that of SASRec (normalized before attention, positions counted from the
-    first event on, a start state, which makes the first event of a domain a case); the
-    configured objective takes the place of InfoNCE with 128 negatives and temperature 0.75; and
-    users of one domain train what they can.
+    Ours: a start state, which makes the first event of a domain a case; the configured objective in
+    the place of InfoNCE with 128 negatives of each domain and temperature 0.75; and users of one
+    domain train what they can. Positions count from the last event back, as theirs do.
 
     Args:
         dim: d, length of the vectors, divisible by n_heads.
@@ -79,7 +79,7 @@ class ABXI(PairModel):
         self.dropout = nn.Dropout(dropout)
 
     def build(self, pair: DomainPair, content: Content) -> None:
-        """The table, the shared block, and each sequence's adapters, projectors and norms."""
+        """The table, the shared layers, and each sequence's adapters, projectors and norms."""
         self.domains = TwoDomains(pair, self.max_history)
         vectors = self.domains.content(content)
         self.item_embedding = nn.Parameter(
@@ -88,7 +88,9 @@ class ABXI(PairModel):
         self.content_map = content_map(vectors.shape[1], self.dim) if vectors is not None else None
         self.register_buffer("content", vectors, persistent=False)
         self.positions = nn.Parameter(torch.randn(self.max_history + 1, self.dim) * INITIAL_STD)
-        self.block = Block(self.dim, self.n_heads, self.dropout.p)
+        self.attention = Attention(self.dim, self.n_heads)
+        self.attention_norm = nn.LayerNorm(self.dim)
+        self.feed_forward = SwiGLU(self.dim)
         each = ("cross", *SIDES)
         self.adapter = nn.ModuleDict({key: LowRank(self.dim, self.rank) for key in each})
         self.norm = nn.ModuleDict({key: nn.LayerNorm(self.dim) for key in each})
@@ -111,30 +113,30 @@ class ABXI(PairModel):
             codes: (B, L) rows of `table`, PAD on the right.
             table: (n, d) item vectors.
         """
-        events = F.pad(look_up(table, codes) * math.sqrt(self.dim), (0, 0, 1, 0))
-        state = self.dropout(events + self.positions[: events.shape[1]])
-        block = self.block
-        state = state + self.dropout(block.attend(block.attention_norm(state)))
-        hidden = F.relu(block.pointwise_in(block.pointwise_norm(state)))
-        adapted = self.adapter[key](state)
-        return self.norm[key](
-            state + self.dropout(block.pointwise_out(hidden)) + self.dropout(adapted)
-        )
+        events = F.pad(look_up(table, codes), (0, 0, 1, 0))
+        state = self.dropout(events + places(codes, self.positions))
+        state = self.attention_norm(state + self.dropout(self.attention(state)))
+        adapted = self.dropout(self.feed_forward(state)) + self.dropout(self.adapter[key](state))
+        return self.norm[key](state + adapted)
 
-    def states(self, side: Side, events: Events, cross: Tensor, table: Tensor) -> Tensor:
-        """(B, L + 1, d) h, what says which event of a side comes next.
+    def states(
+        self, side: Side, events: Events, cross: Tensor, table: Tensor, where: Places
+    ) -> Tensor:
+        """(M, d) h, what says which event of a side comes next.
 
         Args:
             events: of B users.
             cross: (B, L + 1, d) h_x of their sequences over both domains.
             table: what `embed_items` gave.
+            where: (M,) users' rows and (M,) numbers of the events that came before.
         """
         own_table = table[self.domains.ids.rows(side)]
-        own = events.at_events(side, self.encode(side, events.alone(side), own_table))
-        invariant = self.dropout(self.projector["cross"](cross))
-        invariant = invariant + self.dropout(self.to_domain[side](cross))
+        own = events.at_events(side, self.encode(side, events.alone(side), own_table))[where]
+        both = cross[where]
+        invariant = self.dropout(self.projector["cross"](both))
+        invariant = invariant + self.dropout(self.to_domain[side](both))
         specific = self.dropout(self.projector[side](own))
-        return self.invariant_norm[side](cross + invariant) + self.own_norm[side](own + specific)
+        return self.invariant_norm[side](both + invariant) + self.own_norm[side](own + specific)
 
     def loss(self, batches: Batches, losses: Mapping[Side, Loss]) -> Tensor:
         """alpha of the source's loss and 1 - alpha of the target's."""
@@ -143,9 +145,12 @@ class ABXI(PairModel):
         cross = [self.encode("cross", events.rows, table) for events in read]
 
         def of(side: Side) -> Tensor:
-            states = [self.states(side, e, x, table) for e, x in zip(read, cross, strict=True)]
+            users = [
+                self.states(side, events, x, table, events.labels[side].nonzero(as_tuple=True))
+                for events, x in zip(read, cross, strict=True)
+            ]
             item = table[self.domains.ids.rows(side)]
-            return prediction_loss(losses[side], side, read, states, item)
+            return label_loss(losses[side], side, read, torch.cat(users), item)
 
         return self.alpha * of("source") + (1 - self.alpha) * of("target")
 
@@ -157,7 +162,7 @@ class ABXI(PairModel):
         def scores(histories: Batch) -> Tensor:
             events = self.domains.read(side, histories)
             cross = self.encode("cross", events.rows, table)
-            return events.last(self.states(side, events, cross, table)) @ item.T
+            return self.states(side, events, cross, table, events.ends()) @ item.T
 
         return scores
 

@@ -18,6 +18,8 @@ from crossrec.transfer.pair_model import Batches, Loss
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
 SIDES: tuple[Side, ...] = ("source", "target")
+Places = tuple[Tensor, Tensor]
+"""(M,) rows of a batch and, of each, how many events came before."""
 OTHER: Mapping[Side, Side] = {"source": "target", "target": "source"}
 
 
@@ -60,10 +62,14 @@ class Events:
         known = F.pad(self.of[side].cumsum(dim=1), (1, 0))
         return state.gather(1, known[..., None].expand(-1, -1, state.shape[-1]))
 
+    def ends(self) -> Places:
+        """Where the state after each user's last event is."""
+        lengths = (self.rows != PAD).sum(dim=1)
+        return torch.arange(len(lengths), device=lengths.device), lengths
+
     def last(self, state: Tensor) -> Tensor:
         """(B, k) what (B, L + 1, k) states say after each user's last event."""
-        lengths = (self.rows != PAD).sum(dim=1)
-        return state[torch.arange(len(lengths), device=state.device), lengths]
+        return state[self.ends()]
 
 
 class TwoDomains(nn.Module):
@@ -114,19 +120,25 @@ class TwoDomains(nn.Module):
         )
 
     def read_training(self, batches: Batches) -> list[Events]:
-        """Training batches, in the order of SIDES, without users of whom nothing is predicted."""
+        """Training batches, in the order of SIDES, without users of whom nothing is predicted.
+
+        What comes after the last event that is to be predicted is not read, nor is that event: as
+        in `before_last`, histories end where they do when a model is asked.
+        """
         read = []
         for side in SIDES:
             events = self.read(side, batches[side])
-            kept = (events.labels["source"] | events.labels["target"]).any(dim=1)
+            label = events.labels["source"] | events.labels["target"]
+            kept = label.any(dim=1)
             kept[:1] |= ~kept.any()  # networks read no empty batch
+            known = label.flip(1).cumsum(dim=1).flip(1)[kept] > label[kept].long()
             read.append(
                 Events(
                     events.users[kept],
-                    events.rows[kept],
+                    events.rows[kept].masked_fill(~known, PAD),
                     events.codes[kept],
                     events.ratings[kept],
-                    {of: mask[kept] for of, mask in events.of.items()},
+                    {of: mask[kept] & known for of, mask in events.of.items()},
                     {of: mask[kept] for of, mask in events.labels.items()},
                 )
             )
@@ -154,9 +166,16 @@ def prediction_loss(
     """
     chosen = [events.labels[side] for events in read]
     user = torch.cat([state[:, :-1][mask] for state, mask in zip(states, chosen, strict=True)])
+    return label_loss(loss, side, read, user, item)
+
+
+def label_loss(
+    loss: Loss, side: Side, read: Sequence[Events], user: Tensor, item: Tensor
+) -> Tensor:
+    """`prediction_loss` of the (M, k) states before its M labels, in their order."""
     if len(user) == 0:
         return (user.sum() + item.sum()) * 0
-    parts = list(zip(read, chosen, strict=True))
+    parts = [(events, events.labels[side]) for events in read]
     users = torch.cat([events.users[:, None].expand_as(mask)[mask] for events, mask in parts])
     items = torch.cat([events.codes[mask] for events, mask in parts])
     ratings = torch.cat([events.ratings[mask] for events, mask in parts])
