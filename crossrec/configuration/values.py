@@ -161,6 +161,7 @@ RULES = {
     "training.learning_rate": number(0, ends=False),
     "training.weight_decay": number(0),
     "training.events_per_batch": whole(1),
+    "training.averaging": Rule("a number >= 0 and < 1", lambda v: SHARE.holds(v) and v < 1),
     "training.patience": whole(1),
     "training.checkpoint_minutes": number(0),
     "privacy.epsilon": perhaps(number(0, ends=False)),

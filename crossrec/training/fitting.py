@@ -200,4 +200,5 @@ def _fit(
         seed,
     )
     resumed = progress is not None and stored_in(progress.file) is not None
-    return fit(module, data, make_trainer, training["patience"], progress, resumed)
+    how = training["patience"], training["averaging"]
+    return fit(module, data, make_trainer, *how, progress, resumed)

@@ -128,7 +128,8 @@ def fit_pair(
             seed,
         )
         make = _bounded(make_trainer, phase.epochs)
-        account = fit(module, data, make, training["patience"], progress, bool(stored))
+        how = training["patience"], training["averaging"]
+        account = fit(module, data, make, *how, progress, bool(stored))
         accounts = [*accounts, {"phase": phase.name, **account}]
         stored = None
     return {**accounts[-1], "phases": accounts}

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from crossrec.data.domain import Domain
 from crossrec.evaluation.metrics import ndcg
 from crossrec.evaluation.ranking import ScoreBlock, rank
+from crossrec.training.averaging import AveragedWeights
 from crossrec.training.objectives import Objective, Rating
 from crossrec.training.ranks import SpawnedRank
 from crossrec.training.resuming import Progress, Resuming
@@ -209,6 +210,7 @@ def fit(
     data: L.LightningDataModule,
     make_trainer: MakeTrainer,
     patience: int,
+    averaging: float,
     progress: Progress | None,
     resumed: bool,
 ) -> dict[str, float | int | str]:
@@ -217,6 +219,7 @@ def fit(
     Args:
         make_trainer: makes the Trainer with callbacks.
         patience: epochs.
+        averaging: decay of `AveragedWeights`; 0 for the weights as they are.
         progress: where to write how far it is; None writes nothing.
         resumed: whether to go on from there.
 
@@ -230,6 +233,8 @@ def fit(
         WholeEpochs(),
         SpawnedRank(),
     ]
+    if averaging:
+        callbacks.append(AveragedWeights(averaging))
     if progress is not None:
         callbacks.append(Resuming(progress))
     trainer = make_trainer(callbacks)

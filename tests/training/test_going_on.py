@@ -33,7 +33,13 @@ from crossrec.transfer.preferences.cmf import CMF
 from crossrec.transfer.preferences.dcdcsr import DCDCSR
 from crossrec.transfer.preferences.emcdr import EMCDR
 
-TRAINING = {"learning_rate": 0.01, "weight_decay": 0.01, "events_per_batch": 64, "patience": 3}
+TRAINING = {
+    "learning_rate": 0.01,
+    "weight_decay": 0.01,
+    "events_per_batch": 64,
+    "averaging": 0,
+    "patience": 3,
+}
 EPOCHS = 6
 Fit = Callable[[Callable[..., L.Trainer], Progress | None], tuple[nn.Module, dict[str, Any]]]
 
@@ -69,6 +75,13 @@ def uneven(pair: DomainPair, make_trainer: Any, progress: Progress | None) -> An
     return model, fit_source(model, pair.target, Softmax(), make_trainer, training, 6, progress)
 
 
+def averaged(pair: DomainPair, make_trainer: Any, progress: Progress | None) -> Any:
+    """The average of the weights goes on, too, and the weights beside it."""
+    model = tower(pair, "source")
+    training = TRAINING | {"averaging": 0.9}
+    return model, fit_source(model, pair.source, Softmax(), make_trainer, training, 0, progress)
+
+
 def carrying(method: Callable[[], TransferMethod]) -> Callable[..., Any]:
     def run(
         pair: DomainPair, weights: dict[str, Tensor], make_trainer: Any, progress: Progress | None
@@ -97,6 +110,9 @@ def network(make: Callable[[], PairModel]) -> Callable[..., Any]:
 WAYS = {
     "sasrec": lambda pair, weights, make_trainer, progress: sasrec(pair, make_trainer, progress),
     "uneven": lambda pair, weights, make_trainer, progress: uneven(pair, make_trainer, progress),
+    "averaged": lambda pair, weights, make_trainer, progress: averaged(
+        pair, make_trainer, progress
+    ),
     "l2_sp": carrying(lambda: L2SP(0.1)),
     "lora": carrying(lambda: LoRA(rank=2, dropout=0.2)),
     "unfreeze": carrying(lambda: Unfreeze(every=2)),

@@ -34,6 +34,7 @@ TRAINING = {
     "learning_rate": 0.01,
     "weight_decay": 0.01,
     "events_per_batch": 64,
+    "averaging": 0,
     "patience": 10,
 }
 

@@ -92,16 +92,28 @@ def test_a_dense_gradient_is_a_step_of_adamw() -> None:
     assert torch.allclose(whole(lazy), eager, atol=2e-5)
 
 
+@pytest.mark.parametrize("averaging", [0, 0.9])
 def test_a_training_through_lightning_ends_with_the_same_weights(
-    small_pair: DomainPair, monkeypatch: pytest.MonkeyPatch
+    small_pair: DomainPair, monkeypatch: pytest.MonkeyPatch, averaging: float
 ) -> None:
     weights = []
     for from_rows in (1, 10**9):
         monkeypatch.setattr(recommender, "FROM_ROWS", from_rows)
         model = build_model(MatrixFactorization, small_pair.source, None, 0)
-        settings = {"events_per_batch": 8, "learning_rate": 1e-2, "weight_decay": 0.1}
+        settings = {
+            "events_per_batch": 8,
+            "learning_rate": 1e-2,
+            "weight_decay": 0.1,
+            "averaging": averaging,
+            "patience": 3,
+        }
         account = fit_source(
-            model, small_pair.source, BPR(), three_epochs, {**settings, "patience": 3}, 0
+            model,
+            small_pair.source,
+            BPR(),
+            three_epochs,
+            settings,
+            0,
         )
         assert account["steps"] > 10
         assert not any(hasattr(p, "row_wise") for p in model.parameters())

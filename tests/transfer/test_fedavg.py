@@ -19,7 +19,13 @@ from crossrec.transfer.parameters.fedavg import FedAvg
 
 Steps = Callable[..., list[list[float]]]
 ContentOf = Callable[[DomainPair], Content]
-TRAINING = {"learning_rate": 0.05, "weight_decay": 0.0, "events_per_batch": 64, "patience": 9}
+TRAINING = {
+    "learning_rate": 0.05,
+    "weight_decay": 0.0,
+    "events_per_batch": 64,
+    "averaging": 0,
+    "patience": 9,
+}
 PRIVATE = ("item_ids", "item_bias")
 
 

@@ -193,6 +193,7 @@ def test_fitting_leaves_an_ordinary_model(items_pair: DomainPair) -> None:
         "learning_rate": 0.02,
         "weight_decay": 0.01,
         "events_per_batch": 200,
+        "averaging": 0,
         "patience": 9,
     }
     source = source_of(two_tower, items_pair)

@@ -77,6 +77,7 @@ def fit(
         "learning_rate": 0.01,
         "weight_decay": 0.01,
         "events_per_batch": 100,
+        "averaging": 0,
         "patience": 9,
     }
     account = fit_target(

@@ -57,6 +57,7 @@ def fit(
         "learning_rate": rate,
         "weight_decay": 0.01,
         "events_per_batch": 1000,
+        "averaging": 0,
         "patience": patience,
     }
     account = fit_target(

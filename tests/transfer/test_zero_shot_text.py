@@ -17,7 +17,13 @@ from crossrec.training.objectives import Softmax
 from crossrec.training.pair_training import build_pair, fit_pair
 from crossrec.transfer.content.zero_shot_text import ZeroShotText
 
-TRAINING = {"learning_rate": 0.1, "weight_decay": 0.0, "events_per_batch": 64, "patience": 1}
+TRAINING = {
+    "learning_rate": 0.1,
+    "weight_decay": 0.0,
+    "events_per_batch": 64,
+    "averaging": 0,
+    "patience": 1,
+}
 
 
 def quiet_trainer(callbacks: list[L.Callback]) -> L.Trainer:
