@@ -163,7 +163,7 @@ def test_users_of_the_source_alone_are_trained_on(users_pair: DomainPair) -> Non
     assert events.labels["source"].all()
     table = model.embed_items()
     cross = model.encode("cross", events.rows, table)
-    where = events.labels["source"].nonzero(as_tuple=True)
+    where = events.before_labels("source")
     model.states("source", events, cross, table, where).square().sum().backward()
     assert model.item_embedding.grad[n_target:].any()
 

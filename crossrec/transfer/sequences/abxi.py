@@ -146,7 +146,7 @@ class ABXI(PairModel):
 
         def of(side: Side) -> Tensor:
             users = [
-                self.states(side, events, x, table, events.labels[side].nonzero(as_tuple=True))
+                self.states(side, events, x, table, events.before_labels(side))
                 for events, x in zip(read, cross, strict=True)
             ]
             item = table[self.domains.ids.rows(side)]

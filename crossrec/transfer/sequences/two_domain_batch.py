@@ -62,6 +62,11 @@ class Events:
         known = F.pad(self.of[side].cumsum(dim=1), (1, 0))
         return state.gather(1, known[..., None].expand(-1, -1, state.shape[-1]))
 
+    def before_labels(self, side: Side) -> Places:
+        """Where the states are that predict a side's labels, in their order."""
+        rows, events = self.labels[side].nonzero().unbind(1)
+        return rows, events
+
     def ends(self) -> Places:
         """Where the state after each user's last event is."""
         lengths = (self.rows != PAD).sum(dim=1)
