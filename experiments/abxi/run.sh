@@ -13,9 +13,11 @@ column() { # SOURCE TARGET
         split=joint_leave_one_out evaluation=sampled_999,default 'evaluation.ks=[5,10]' \
         encoder=none pretraining=off model=sasrec model.dim=64 model.dropout=0.5 \
         objective.full_below=1000 objective.n_negatives=1024 training.learning_rate=2e-3 \
+        training.weight_decay=0.3 training.averaging=0.99 \
         transfer=guarded '~transfer.candidates.finetune' '~transfer.candidates.l2_sp' \
         +transfer.candidates.interleaved.dropout=0.5 +transfer.candidates.interleaved.alpha=0.5 \
-        '+transfer.candidates.joint_knn={}' '+transfer.candidates.abxi={}' \
+        '+transfer.candidates.joint_knn={}' \
+        +transfer.candidates.abxi.dim=128 +transfer.candidates.abxi.rank=64 \
         trainer.max_epochs=60 training.patience=10 \
         "seed=$seeds" recommend.top_n=1 trainer.enable_progress_bar=false \
         "paths.artifacts=$out/artifacts" "hydra.sweep.dir=$out/runs/$2"
