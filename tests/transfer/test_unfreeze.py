@@ -87,8 +87,8 @@ def test_blocks_are_groups_of_their_own(users_pair: DomainPair) -> None:
     method.start(model, anchor_for(model, weights, users_pair, domain))
     assert [min(group) for group in method.members] == [
         "norm.bias",
-        "blocks.1.attention_norm.bias",
-        "blocks.0.attention_norm.bias",
+        "blocks.1.attention.out.bias",
+        "blocks.0.attention.out.bias",
         "item_embedding",
     ]
     assert method.members[-1] == {"item_embedding", "positions"}
