@@ -86,7 +86,7 @@ class Recommender(nn.Module, ABC):
         if not self.sequential:
             user = self.user_vectors(users, items[:, :0], embedded)[:, 0]
             return self.cases(user, item, (users, items[:, 0], ratings[:, 0]))
-        state = self.user_vectors(users, before_last(items), embedded)[:, :-1]
+        state = self.user_vectors(users, before_last(items, own), embedded)[:, :-1]
         events = users[:, None].expand_as(items)[own], items[own], ratings[own]
         return self.cases(state[own], item, events)
 
@@ -126,14 +126,33 @@ def users_at_once(n_items: int, device: torch.device) -> int:
     return max(1, pairs // n_items)
 
 
-def before_last(items: Tensor) -> Tensor:
-    """(B, L) windows of training, PAD on the right -> the same without the last event of each.
+def before_last(items: Tensor, predicted: Tensor) -> Tensor:
+    """The events of training windows that are read: those before the last that is predicted.
 
-    That event is predicted, and nothing is predicted from it: so the state that predicts it stands
-    where that of a whole history stands, after the last event that is read.
+    Nothing is predicted from that event or a later one. Without them the state that predicts it
+    stands where that of a whole history stands, after the last event that is read.
+
+    Args:
+        items: (..., L) codes, PAD on the right.
+        predicted: (..., L) bool, events that the model is to predict.
+
+    Returns:
+        (..., L) the codes, PAD in the place of what is not read.
     """
-    last = (items != PAD).sum(dim=-1, keepdim=True) - 1
-    return items.masked_fill(torch.arange(items.shape[-1], device=items.device) >= last, PAD)
+    of_it = predicted.long()
+    later = of_it.flip(-1).cumsum(-1).flip(-1) - of_it
+    return items.masked_fill(later == 0, PAD)
+
+
+def at_end(items: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the states after the last events: (B,) rows, (B,) lengths of (B, L) histories."""
+    lengths = (items != PAD).sum(dim=1)
+    return torch.arange(len(lengths), device=lengths.device), lengths
+
+
+def last_state(states: Tensor, items: Tensor) -> Tensor:
+    """(B, k) the state after each history's last event, from (B, L + 1, k) and (B, L) codes."""
+    return states[at_end(items)]
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:

@@ -91,13 +91,13 @@ class SASRec(Recommender):
         if length > self.max_history:
             raise ValueError(f"a history of {length} events exceeds max_history={self.max_history}")
         events = look_up(embedded, items) * math.sqrt(embedded.shape[1])
-        state = self.dropout(F.pad(events, (0, 0, 1, 0)) + places(items, self.positions))
+        state = self.dropout(F.pad(events, (0, 0, 1, 0)) + position_vectors(items, self.positions))
         for block in self.blocks:
             state = block(state)
         return self.norm(state)
 
 
-def places(items: Tensor, positions: Tensor) -> Tensor:
+def position_vectors(items: Tensor, positions: Tensor) -> Tensor:
     """(B, L + 1, d) position vectors of a start token and of (B, L) events, PAD on the right.
 
     Args:

@@ -13,11 +13,10 @@ from crossrec.data.domain import Domain
 from crossrec.data.pair import Side
 from crossrec.data.sequences import Sequences
 from crossrec.evaluation.mixing import standardized
-from crossrec.models.interface import Recommender
+from crossrec.models.interface import Recommender, last_state
 from crossrec.serving.past import Past, as_sequences
 from crossrec.stages.learning import Model
 from crossrec.stages.scoring import Ranker, Single
-from crossrec.training.recommender import final_states
 from crossrec.transfer.pair_model import PairModel
 
 Scores = Callable[[Sequences, Tensor | None], Tensor]
@@ -132,7 +131,7 @@ def _of_model(model: Recommender) -> Scores:
     def scores(histories: Sequences, items: Tensor | None) -> Tensor:
         rows = torch.arange(len(histories.users))
         batch = histories.last(rows, model.max_history).to(embedded.device)
-        states = final_states(model.user_vectors(batch.users, batch.items, embedded), batch)
+        states = last_state(model.user_vectors(batch.users, batch.items, embedded), batch.items)
         chosen = catalog if items is None else catalog[items.to(embedded.device)]
         return model.score_block(states, chosen)(slice(None)).float().cpu()
 

@@ -15,8 +15,7 @@ from crossrec.data.sequences import HeldOut, Sequences
 from crossrec.evaluation.mixing import mixed
 from crossrec.evaluation.ranking import Ranking, ScoreBlock, rank
 from crossrec.evaluation.ratings import RatingCalibration, RatingErrors, TrainMeans
-from crossrec.models.interface import Recommender
-from crossrec.training.recommender import final_states
+from crossrec.models.interface import Recommender, last_state
 from crossrec.transfer.pair_model import PairModel
 
 Scorer = Callable[[Sequences], ScoreBlock]
@@ -66,7 +65,8 @@ def user_states(model: Recommender, histories: Sequences) -> Tensor:
     states = []
     for rows in torch.arange(len(histories.users)).split(USERS_PER_BLOCK):
         batch = histories.last(rows, model.max_history).to(embedded.device)
-        states.append(final_states(model.user_vectors(batch.users, batch.items, embedded), batch))
+        state = model.user_vectors(batch.users, batch.items, embedded)
+        states.append(last_state(state, batch.items))
     return torch.cat(states)
 
 

@@ -16,9 +16,10 @@ class AveragedWeights(Callback):
 
         average <- d_t * average + (1 - d_t) * weights,    d_t = min(d, (1 + t) / (10 + t)),
 
-    so that the first steps, far from where the training leads, are soon forgotten. Training itself
-    goes on from the weights as they are. Lightning's callback for this hands the average out after
-    `BestWeights` has looked, and copies the data that the module knows.
+    so that the first steps, far from where the training leads, are soon forgotten (TensorFlow's
+    ExponentialMovingAverage has the same d_t). Training itself goes on from the weights as they
+    are. Lightning's callback for this takes the average away before `BestWeights` looks, and
+    copies all data that the module holds.
 
     Args:
         decay: d, 0 < d < 1; about 1 / (1 - d) steps have a part in the average.

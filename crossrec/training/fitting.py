@@ -200,5 +200,4 @@ def _fit(
         seed,
     )
     resumed = progress is not None and stored_in(progress.file) is not None
-    how = training["patience"], training["averaging"]
-    return fit(module, data, make_trainer, *how, progress, resumed)
+    return fit(module, data, make_trainer, training, progress, resumed)

@@ -128,8 +128,7 @@ def fit_pair(
             seed,
         )
         make = _bounded(make_trainer, phase.epochs)
-        how = training["patience"], training["averaging"]
-        account = fit(module, data, make, *how, progress, bool(stored))
+        account = fit(module, data, make, training, progress, bool(stored))
         accounts = [*accounts, {"phase": phase.name, **account}]
         stored = None
     return {**accounts[-1], "phases": accounts}

@@ -203,7 +203,7 @@ class _UserLoss(nn.Module):
         """Mean over the own events of -log softmax(scores)[item], of (W, L) windows."""
         embedded = self.model.embed_items()
         candidates = self.model.item_vectors(embedded)
-        state = self.model.user_vectors(users, before_last(items), embedded)[:, :-1]
+        state = self.model.user_vectors(users, before_last(items, own), embedded)[:, :-1]
         scores = state @ candidates.T  # (W, L, n_items)
         chosen = scores.gather(-1, items.clamp(min=0)[..., None]).squeeze(-1)
         loss = (scores.logsumexp(-1) - chosen) * own

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from crossrec.data.domain import Domain
 from crossrec.data.sequences import Batch
-from crossrec.models.interface import Recommender
+from crossrec.models.interface import Recommender, last_state
 from crossrec.training.objectives import Objective
 from crossrec.training.row_wise import FROM_ROWS
 from crossrec.training.selection import ValidatedTraining
@@ -64,7 +64,7 @@ class RecommenderTraining(ValidatedTraining):
         """User vectors of a block of queries."""
         histories, rows = batch
         state = self.model.user_vectors(histories.users, histories.items, self._items[0])
-        self._valid.append((rows, final_states(state, histories)))
+        self._valid.append((rows, last_state(state, histories.items)))
 
     def on_validation_epoch_end(self) -> None:
         """Rank all of this rank's queries at once."""
@@ -75,9 +75,3 @@ class RecommenderTraining(ValidatedTraining):
         items = self._items[1].float()
         self._valid = []
         self.validate(self.model.score_block(users, items), rows)
-
-
-def final_states(state: Tensor, histories: Batch) -> Tensor:
-    """(B, k) the state after the last event of each history, from (B, L + 1, k)."""
-    lengths = (histories.items >= 0).sum(1)
-    return state[torch.arange(len(lengths), device=state.device), lengths]

@@ -1,7 +1,7 @@
 """Choosing weights on validation alone: what is logged, when to stop, what is kept."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
@@ -209,8 +209,7 @@ def fit(
     module: ValidatedTraining,
     data: L.LightningDataModule,
     make_trainer: MakeTrainer,
-    patience: int,
-    averaging: float,
+    training: Mapping[str, Any],
     progress: Progress | None,
     resumed: bool,
 ) -> dict[str, float | int | str]:
@@ -218,8 +217,8 @@ def fit(
 
     Args:
         make_trainer: makes the Trainer with callbacks.
-        patience: epochs.
-        averaging: decay of `AveragedWeights`; 0 for the weights as they are.
+        training: patience in epochs, and averaging: the decay of `AveragedWeights`, or 0 for the
+            weights as they are.
         progress: where to write how far it is; None writes nothing.
         resumed: whether to go on from there.
 
@@ -228,13 +227,13 @@ def fit(
     """
     monitor, mode = module.objective.monitor, module.objective.mode
     callbacks: list[Callback] = [
-        EarlyStopping(monitor, mode=mode, patience=patience),
+        EarlyStopping(monitor, mode=mode, patience=training["patience"]),
         BestWeights(monitor, mode),
         WholeEpochs(),
         SpawnedRank(),
     ]
-    if averaging:
-        callbacks.append(AveragedWeights(averaging))
+    if training["averaging"]:
+        callbacks.append(AveragedWeights(training["averaging"]))
     if progress is not None:
         callbacks.append(Resuming(progress))
     trainer = make_trainer(callbacks)

@@ -7,7 +7,7 @@ from crossrec import losses
 from crossrec.data.columns import PAD
 from crossrec.errors import UserError
 from crossrec.models.interface import before_last
-from crossrec.models.sasrec import SASRec, places
+from crossrec.models.sasrec import SASRec, position_vectors
 
 USERS = torch.zeros(2, dtype=torch.int64)
 
@@ -45,10 +45,12 @@ def test_positions_count_from_the_last_event_back(model: SASRec) -> None:
     """As in the authors' code, which pads on the left; the start token has a row of its own."""
     rows = torch.arange(6.0)[:, None]
     items = torch.tensor([[4, 2, 3], [1, PAD, PAD]])
-    assert places(items, rows)[..., 0].tolist() == [[0, 3, 2, 1], [0, 1, 1, 1]]
-    assert places(items[:, :0], rows)[..., 0].tolist() == [[0], [0]]
+    assert position_vectors(items, rows)[..., 0].tolist() == [[0, 3, 2, 1], [0, 1, 1, 1]]
+    assert position_vectors(items[:, :0], rows)[..., 0].tolist() == [[0], [0]]
     asked = model.user_vectors(USERS[:1], torch.tensor([[4, 2]]), model.embed_items())[0, 2]
-    window = before_last(torch.tensor([[4, 2, 5]]))
+    context_last = torch.tensor([[True, True, True, False]])
+    window = before_last(torch.tensor([[4, 2, 5, 7]]), context_last)
+    assert window.tolist() == [[4, 2, PAD, PAD]]
     trained = model.user_vectors(USERS[:1], window, model.embed_items())[0, 2]
     assert torch.allclose(asked, trained, atol=1e-6)  # what predicts item 5 then, and now
     longer = model.user_vectors(USERS[:1], torch.tensor([[4, 2, 5]]), model.embed_items())[0, 2]

@@ -107,14 +107,7 @@ def test_a_training_through_lightning_ends_with_the_same_weights(
             "averaging": averaging,
             "patience": 3,
         }
-        account = fit_source(
-            model,
-            small_pair.source,
-            BPR(),
-            three_epochs,
-            settings,
-            0,
-        )
+        account = fit_source(model, small_pair.source, BPR(), three_epochs, settings, 0)
         assert account["steps"] > 10
         assert not any(hasattr(p, "row_wise") for p in model.parameters())
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))

@@ -13,6 +13,7 @@ from crossrec.data.pair import DomainPair
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
+from crossrec.models.interface import last_state
 from crossrec.training.objectives import BPR, Logistic, Objective, Rating, Softmax
 from crossrec.training.pair_training import PairTraining, build_pair
 from crossrec.transfer.content.adapter import Adapter
@@ -21,7 +22,6 @@ from crossrec.transfer.content.sequence_encoder import (
     contrast,
     drop_events,
     keep_events,
-    last_state,
 )
 from crossrec.transfer.content.unisrec import UniSRec
 

@@ -9,7 +9,7 @@ from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.cases import Cases
-from crossrec.models.interface import INITIAL_STD, look_up
+from crossrec.models.interface import INITIAL_STD, last_state, look_up
 from crossrec.models.sasrec import Block
 
 
@@ -75,12 +75,6 @@ def content_of(content: Content, method: str) -> tuple[Tensor, Tensor]:
             "no content vectors: choose an encoder (encoder=minilm, say), or another transfer"
         )
     return content.source, content.target
-
-
-def last_state(states: Tensor, items: Tensor) -> Tensor:
-    """(B, d) the state after each history's last event, from (B, L + 1, d) and (B, L) codes."""
-    lengths = (items != PAD).sum(1)
-    return states[torch.arange(len(items), device=items.device), lengths]
 
 
 def keep_events(batch: Batch, kept: Tensor) -> Batch:

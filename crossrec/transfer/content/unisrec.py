@@ -11,7 +11,7 @@ from crossrec.data.pair import DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
-from crossrec.models.interface import INITIAL_STD, look_up
+from crossrec.models.interface import INITIAL_STD, last_state, look_up
 from crossrec.transfer.content.adapter import Adapter
 from crossrec.transfer.content.sequence_encoder import (
     SequenceEncoder,
@@ -19,7 +19,6 @@ from crossrec.transfer.content.sequence_encoder import (
     content_of,
     contrast,
     drop_events,
-    last_state,
     next_item_cases,
     next_item_scores,
     own_events,

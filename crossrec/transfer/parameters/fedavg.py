@@ -10,8 +10,9 @@ from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
+from crossrec.models.interface import last_state
 from crossrec.models.two_tower import TwoTower
-from crossrec.transfer.content.sequence_encoder import content_of, last_state, own_events
+from crossrec.transfer.content.sequence_encoder import content_of, own_events
 from crossrec.transfer.method import Overlap
 from crossrec.transfer.pair_model import Batches, Loss, PairModel, Phase, Scores, domain_of
 

@@ -6,18 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
-from crossrec.models.interface import INITIAL_STD, content_map, look_up
-from crossrec.models.sasrec import Attention, places
+from crossrec.models.interface import INITIAL_STD, at_end, content_map, look_up
+from crossrec.models.sasrec import Attention, position_vectors
 from crossrec.transfer.method import Overlap
 from crossrec.transfer.pair_model import Batches, Loss, PairModel, Scores
 from crossrec.transfer.sequences.two_domain_batch import (
-    SIDES,
     Events,
-    Places,
+    StateIndex,
     TwoDomains,
     check_network,
     label_loss,
@@ -114,13 +113,13 @@ class ABXI(PairModel):
             table: (n, d) item vectors.
         """
         events = F.pad(look_up(table, codes), (0, 0, 1, 0))
-        state = self.dropout(events + places(codes, self.positions))
+        state = self.dropout(events + position_vectors(codes, self.positions))
         state = self.attention_norm(state + self.dropout(self.attention(state)))
         adapted = self.dropout(self.feed_forward(state)) + self.dropout(self.adapter[key](state))
         return self.norm[key](state + adapted)
 
     def states(
-        self, side: Side, events: Events, cross: Tensor, table: Tensor, where: Places
+        self, side: Side, events: Events, cross: Tensor, table: Tensor, where: StateIndex
     ) -> Tensor:
         """(M, d) h, what says which event of a side comes next.
 
@@ -162,7 +161,7 @@ class ABXI(PairModel):
         def scores(histories: Batch) -> Tensor:
             events = self.domains.read(side, histories)
             cross = self.encode("cross", events.rows, table)
-            return self.states(side, events, cross, table, events.ends()) @ item.T
+            return self.states(side, events, cross, table, at_end(events.rows)) @ item.T
 
         return scores
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
@@ -17,7 +17,6 @@ from crossrec.transfer.pair_model import Batches, Loss, PairModel, Scores, domai
 from crossrec.transfer.sequences.followers import Edges, Followers, cross_edges, single_edges
 from crossrec.transfer.sequences.two_domain_batch import (
     OTHER,
-    SIDES,
     Events,
     TwoDomains,
     check_network,

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 from crossrec.data.columns import PAD
 from crossrec.data.domain import Domain
-from crossrec.data.pair import DomainPair, Side
+from crossrec.data.pair import SIDES, DomainPair, Side
 from crossrec.data.sequences import Batch
 from crossrec.encoders.content import Content
 from crossrec.errors import UserError
 from crossrec.models.cases import Cases
+from crossrec.models.interface import before_last, last_state
 from crossrec.transfer.pair_model import Batches, Loss
 from crossrec.transfer.preferences.shared_ids import SharedIds
 
-SIDES: tuple[Side, ...] = ("source", "target")
-Places = tuple[Tensor, Tensor]
-"""(M,) rows of a batch and, of each, how many events came before."""
 OTHER: Mapping[Side, Side] = {"source": "target", "target": "source"}
+StateIndex = tuple[Tensor, Tensor]
+"""(M,) rows of a batch and, of each, how many events came before."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,14 @@ class Events:
         known = F.pad(self.of[side].cumsum(dim=1), (1, 0))
         return state.gather(1, known[..., None].expand(-1, -1, state.shape[-1]))
 
-    def before_labels(self, side: Side) -> Places:
+    def before_labels(self, side: Side) -> StateIndex:
         """Where the states are that predict a side's labels, in their order."""
         rows, events = self.labels[side].nonzero().unbind(1)
         return rows, events
 
-    def ends(self) -> Places:
-        """Where the state after each user's last event is."""
-        lengths = (self.rows != PAD).sum(dim=1)
-        return torch.arange(len(lengths), device=lengths.device), lengths
-
     def last(self, state: Tensor) -> Tensor:
         """(B, k) what (B, L + 1, k) states say after each user's last event."""
-        return state[self.ends()]
+        return last_state(state, self.rows)
 
 
 class TwoDomains(nn.Module):
@@ -127,8 +122,7 @@ class TwoDomains(nn.Module):
     def read_training(self, batches: Batches) -> list[Events]:
         """Training batches, in the order of SIDES, without users of whom nothing is predicted.
 
-        What comes after the last event that is to be predicted is not read, nor is that event: as
-        in `before_last`, histories end where they do when a model is asked.
+        Their histories are what `before_last` leaves of them.
         """
         read = []
         for side in SIDES:
@@ -136,14 +130,14 @@ class TwoDomains(nn.Module):
             label = events.labels["source"] | events.labels["target"]
             kept = label.any(dim=1)
             kept[:1] |= ~kept.any()  # networks read no empty batch
-            known = label.flip(1).cumsum(dim=1).flip(1)[kept] > label[kept].long()
+            rows = before_last(events.rows, label)[kept]
             read.append(
                 Events(
                     events.users[kept],
-                    events.rows[kept].masked_fill(~known, PAD),
+                    rows,
                     events.codes[kept],
                     events.ratings[kept],
-                    {of: mask[kept] & known for of, mask in events.of.items()},
+                    {of: mask[kept] & (rows != PAD) for of, mask in events.of.items()},
                     {of: mask[kept] for of, mask in events.labels.items()},
                 )
             )
