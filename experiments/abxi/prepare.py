@@ -3,8 +3,8 @@
     python experiments/abxi/prepare.py REAL_FOLDER/amazon_home_electronics OUTPUT [LEFT_OUT]
 
 Timestamps have a day's resolution and would outrank the positions, so they are left out. LEFT_OUT,
-0 unless told: so many of each user's last events over both domains of a pair are left out, too. With
-1 what is test there is validation here, which is how settings are chosen without test.
+0 unless told: so many of each user's last events over both domains of a pair are left out, too.
+With 1 what is test there is validation here, which is how settings are chosen without test.
 """
 
 import sys
