@@ -53,7 +53,7 @@ def states_of(model: ABXI, batch: Batch, side: Side) -> torch.Tensor:
     """(B, L + 1, d) before each event and after the last."""
     events = model.domains.read("target", batch)
     table = model.embed_items()
-    cross = model.encode("cross", events.rows, table)
+    cross = model.attend(events.rows, table)
     everywhere = torch.ones(cross.shape[:2]).nonzero(as_tuple=True)
     return model.states(side, events, cross, table, everywhere).view_as(cross)
 
@@ -91,10 +91,11 @@ def test_sequences_differ_by_their_adapters_alone(users_pair: DomainPair) -> Non
     """One encoder: before training, the same events are the same state in each sequence."""
     model = built(users_pair)
     table, codes = model.embed_items(), torch.tensor([[3, 1, 4]])
-    cross, target = (model.encode(key, codes, table) for key in ("cross", "target"))
+    attended = model.attend(codes, table)
+    cross, target = (model.adapt(key, attended) for key in ("cross", "target"))
     assert torch.equal(cross, target)
     stir(model)
-    assert not torch.allclose(model.encode("target", codes, table), cross)
+    assert not torch.allclose(model.adapt("target", attended), cross)
 
 
 def test_a_state_by_hand(users_pair: DomainPair) -> None:
@@ -103,8 +104,9 @@ def test_a_state_by_hand(users_pair: DomainPair) -> None:
     stir(model)
     n_target = users_pair.target.n_items
     table = model.embed_items()
-    cross = model.encode("cross", torch.tensor([[2, n_target + 5]]), table)[:, -1]
-    own = model.encode("target", torch.tensor([[2]]), table)[:, -1]
+    both, alone = torch.tensor([[2, n_target + 5]]), torch.tensor([[2]])
+    cross = model.adapt("cross", model.attend(both, table)[:, -1])
+    own = model.adapt("target", model.attend(alone, table)[:, -1])
     expected = model.invariant_norm["target"](
         cross + model.projector["cross"](cross) + model.to_domain["target"](cross)
     ) + model.own_norm["target"](own + model.projector["target"](own))
@@ -162,7 +164,7 @@ def test_users_of_the_source_alone_are_trained_on(users_pair: DomainPair) -> Non
     events = model.domains.read("source", mine)
     assert events.labels["source"].all()
     table = model.embed_items()
-    cross = model.encode("cross", events.rows, table)
+    cross = model.attend(events.rows, table)
     where = events.before_labels("source")
     model.states("source", events, cross, table, where).square().sum().backward()
     assert model.item_embedding.grad[n_target:].any()

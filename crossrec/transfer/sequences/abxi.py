@@ -104,34 +104,38 @@ class ABXI(PairModel):
             return self.item_embedding
         return self.item_embedding + self.content_map(self.content)
 
-    def encode(self, key: str, codes: Tensor, table: Tensor) -> Tensor:
-        """(B, L + 1, d) h_k of one kind of sequence, before each event and after the last.
+    def attend(self, codes: Tensor, table: Tensor) -> Tensor:
+        """(B, L + 1, d) a_k of one kind of sequence, before each event and after the last.
 
         Args:
-            key: cross, source or target.
             codes: (B, L) rows of `table`, PAD on the right.
             table: (n, d) item vectors.
         """
         events = F.pad(look_up(table, codes), (0, 0, 1, 0))
         state = self.dropout(events + position_vectors(codes, self.positions))
-        state = self.attention_norm(state + self.dropout(self.attention(state)))
-        adapted = self.dropout(self.feed_forward(state)) + self.dropout(self.adapter[key](state))
-        return self.norm[key](state + adapted)
+        return self.attention_norm(state + self.dropout(self.attention(state)))
+
+    def adapt(self, key: str, attended: Tensor) -> Tensor:
+        """(M, d) h_k of (M, d) a_k; k is cross, source or target."""
+        fed = self.dropout(self.feed_forward(attended))
+        return self.norm[key](attended + fed + self.dropout(self.adapter[key](attended)))
 
     def states(
         self, side: Side, events: Events, cross: Tensor, table: Tensor, where: StateIndex
     ) -> Tensor:
         """(M, d) h, what says which event of a side comes next.
 
+        Only attention looks at other events, so all that follows it is done where h is asked.
+
         Args:
             events: of B users.
-            cross: (B, L + 1, d) h_x of their sequences over both domains.
+            cross: (B, L + 1, d) a_x of their sequences over both domains.
             table: what `embed_items` gave.
             where: (M,) users' rows and (M,) numbers of the events that came before.
         """
-        own_table = table[self.domains.ids.rows(side)]
-        own = events.at_events(side, self.encode(side, events.alone(side), own_table))[where]
-        both = cross[where]
+        alone = self.attend(events.alone(side), table[self.domains.ids.rows(side)])
+        own = self.adapt(side, alone[events.alone_index(side, where)])
+        both = self.adapt("cross", cross[where])
         invariant = self.dropout(self.projector["cross"](both))
         invariant = invariant + self.dropout(self.to_domain[side](both))
         specific = self.dropout(self.projector[side](own))
@@ -141,7 +145,7 @@ class ABXI(PairModel):
         """alpha of the source's loss and 1 - alpha of the target's."""
         table = self.embed_items()
         read = self.domains.read_training(batches)
-        cross = [self.encode("cross", events.rows, table) for events in read]
+        cross = [self.attend(events.rows, table) for events in read]
 
         def of(side: Side) -> Tensor:
             users = [
@@ -160,7 +164,7 @@ class ABXI(PairModel):
 
         def scores(histories: Batch) -> Tensor:
             events = self.domains.read(side, histories)
-            cross = self.encode("cross", events.rows, table)
+            cross = self.attend(events.rows, table)
             return self.states(side, events, cross, table, at_end(events.rows)) @ item.T
 
         return scores

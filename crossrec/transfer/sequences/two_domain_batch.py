@@ -59,8 +59,17 @@ class Events:
         Returns:
             (B, L + 1, k); position p knows the events of the side among the first p of both.
         """
-        known = F.pad(self.of[side].cumsum(dim=1), (1, 0))
+        known = self._known(side)
         return state.gather(1, known[..., None].expand(-1, -1, state.shape[-1]))
+
+    def alone_index(self, side: Side, where: StateIndex) -> StateIndex:
+        """Where the states of `alone(side)` are that know as much as those over both domains."""
+        rows, events = where
+        return rows, self._known(side)[rows, events]
+
+    def _known(self, side: Side) -> Tensor:
+        """(B, L + 1) events of a side among the first p of both, p from 0 on."""
+        return F.pad(self.of[side].cumsum(dim=1), (1, 0))
 
     def before_labels(self, side: Side) -> StateIndex:
         """Where the states are that predict a side's labels, in their order."""
