@@ -124,7 +124,7 @@ class Learning:
         """A model of the target, with a transfer method.
 
         Args:
-            name: of the stage.
+            name: of the stage: scratch, transfer, or that of a candidate.
             source: what `train_source` made; None for a method that uses nothing of it.
         """
         brings_network = isinstance(method.make(), PairModel)
@@ -142,7 +142,9 @@ class Learning:
                 self._train_target(folder, progress, name, method, source)
 
         parts = [method] if brings_network else [method, self.settings.model]
-        return self._stage(name, parts, reads, make)
+        # What a run of a method made is there for a guard of which it is a candidate.
+        kind = "scratch" if name == "scratch" else "transfer"
+        return self._stage(name, parts, reads, make, kind)
 
     def _train_target(
         self, folder: Path, progress: Progress, name: str, method: Part, source: Path | None
@@ -254,10 +256,12 @@ class Learning:
         parts: list[Part],
         reads: dict[str, Any],
         make: Callable[[Path, Progress], None],
+        kind: str | None = None,
     ) -> Path:
         """Train unless it is there.
 
         Args:
+            name, kind: as in `Staging.stage`.
             parts: components whose code the result depends on, besides the objective's.
             reads: inputs besides those of every training.
             make: trains, writes the artifact into a folder, and how far it is wherever it is told.
@@ -282,12 +286,12 @@ class Learning:
         }
 
         def make_with_curve(folder: Path) -> None:
-            file = self.staging.progress(name, code, inputs)
+            file = self.staging.progress(kind or name, code, inputs)
             minutes = s.training["checkpoint_minutes"]
             make(folder, Progress(file, folder / "checkpoint.partial", minutes))
             keep_curve(s.run_folder, name, folder)
 
-        folder = self.staging.stage(name, code, inputs, make_with_curve, together=True)
+        folder = self.staging.stage(name, code, inputs, make_with_curve, True, kind)
         show_curve(folder, s.run_folder, name)
         account = account_of(folder)
         trained = f", epoch {account['best_epoch'] + 1} of {account['epochs']}"

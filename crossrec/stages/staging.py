@@ -51,6 +51,7 @@ class Staging:
         inputs: dict[str, Any],
         make: Callable[[Path], None],
         together: bool = False,
+        kind: str | None = None,
     ) -> Path:
         """The folder of a stage's artifact.
 
@@ -61,9 +62,12 @@ class Staging:
             make: writes it into a folder.
             together: whether all ranks of a run that several processes share make it at once, and
                 rank 0 writes it; else rank 0 alone makes it.
+            kind: begins the folder's name, where stages of several names make the same; None: the
+                stage's name.
         """
+        kind = kind or name
         if not world.leads():
-            return self._follow(name, _keyed(code, inputs), make)
+            return self._follow(name, kind, _keyed(code, inputs), make)
         start = time.monotonic()
 
         def with_others(folder: Path) -> None:
@@ -71,18 +75,20 @@ class Staging:
             make(folder)
 
         folder, reused = self.store.get_or_make(
-            name, _keyed(code, inputs), with_others if self.followed and together else make
+            kind, _keyed(code, inputs), with_others if self.followed and together else make
         )
         if self.followed:
             world.tell(world.READY)
-        self.progress(name, code, inputs).unlink(missing_ok=True)
+        self.progress(kind, code, inputs).unlink(missing_ok=True)
         self.used[name] = folder.name
         self.costs[name] = {"reused": reused, **_cost(folder)}
         seconds = time.monotonic() - start
         log.info("%-10s %s %s (%.1f s)", name, "reused" if reused else "made", folder.name, seconds)
         return folder
 
-    def _follow(self, name: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    def _follow(
+        self, name: str, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]
+    ) -> Path:
         """What rank 0 has, once it has it; what this rank writes meanwhile is thrown away.
 
         Raises:
@@ -91,7 +97,7 @@ class Staging:
         while world.hear() == world.MAKE:
             with TemporaryDirectory() as folder:
                 make(Path(folder))
-        place = self.store.place(name, inputs)
+        place = self.store.place(kind, inputs)
         if fault(place) is not None:
             raise UserError(
                 f"rank {world.rank()} does not find {place}, which rank 0 made: all machines must "
@@ -100,15 +106,15 @@ class Staging:
         self.used[name] = place.name
         return place
 
-    def progress(self, name: str, code: tuple[str | Path, ...], inputs: dict[str, Any]) -> Path:
+    def progress(self, kind: str, code: tuple[str | Path, ...], inputs: dict[str, Any]) -> Path:
         """The file in which a stage may write how far it is: what a killed process leaves there is
         for the next one, and once the stage is done the file is removed.
 
         Args:
-            name, code, inputs: as in `stage`.
+            kind, code, inputs: as in `stage`.
         """
         # An artifact is whole or not there; how far a killed process came lies beside it.
-        return self.store.folder / f".{name}-{key_of(_keyed(code, inputs))}.safetensors"
+        return self.store.folder / f".{kind}-{key_of(_keyed(code, inputs))}.safetensors"
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

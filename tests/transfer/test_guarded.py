@@ -1,6 +1,7 @@
 """The guard: what it mixes, what it leaves out, what it refuses, from the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ def test_candidates_take_their_own_settings(
     )
     assert ran.code == 0, ran.err
     assert values(tmp_path)["l2_sp"] == values(tmp_path)["finetune"]
+
+
+def test_what_a_run_of_a_method_made_is_there_for_the_guard(
+    command: Callable[..., Any], tiny: list[str], tmp_path: Path
+) -> None:
+    alone = command(*tiny, *run_folder(tmp_path), "transfer=finetune")
+    made = re.search(r"transfer +made (\S+)", alone.out)
+    assert made, alone.err
+    guarded = command(*tiny, *run_folder(tmp_path), "transfer=guarded")
+    assert re.search(rf"finetune +reused {made[1]} ", guarded.out)
+    assert re.search(r"l2_sp +made transfer-", guarded.out)
+    assert (tmp_path / "run" / "curves" / "finetune" / "metrics.csv").is_file()
 
 
 @pytest.mark.parametrize(
