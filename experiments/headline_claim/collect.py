@@ -5,6 +5,7 @@
 RUNS holds the sweeps of run.sh. Rows of results.csv: pair, protocol, and those of a run's own
 results.csv, for all users. The row `constant` says "like" of every item if most train ratings of
 the target are likes, else "dislike": an accuracy below it says that a model has learned nothing.
+What the table has of pairs and seeds that are not among RUNS stays.
 """
 
 import json
@@ -19,6 +20,7 @@ from crossrec.data.prepared import load_pair
 from crossrec.evaluation.origin import ORIGIN, with_origin
 
 METRICS = ("like_accuracy", "recall@10", "coverage@10", "ndcg@10")
+JOB = ("pair", "protocol", "seed")
 
 
 def main(runs: Path, artifacts: Path, output: Path) -> None:
@@ -27,9 +29,7 @@ def main(runs: Path, artifacts: Path, output: Path) -> None:
     for file in sorted(runs.glob("*/*/results.csv")):
         run = file.parent
         config = yaml.safe_load((run / "config.yaml").read_text())
-        kept = pl.read_csv(file, schema_overrides=dict.fromkeys(ORIGIN, pl.String)).filter(
-            pl.col("users") == "all", pl.col("metric").is_in(METRICS)
-        )
+        kept = read_results(file).filter(pl.col("users") == "all", pl.col("metric").is_in(METRICS))
         if (kept["metric"] == "like_accuracy").any():
             kept = pl.concat([kept, constant(run, artifacts, config["evaluation"]["like_at"])])
         among = config["evaluation"]["negatives"]
@@ -40,7 +40,16 @@ def main(runs: Path, artifacts: Path, output: Path) -> None:
                 pl.exclude("users"),
             )
         )
-    pl.concat(parts).write_csv(output)
+    rows = pl.concat(parts)
+    if output.exists():
+        earlier = read_results(output).join(rows, on=JOB, how="anti", maintain_order="left")
+        rows = pl.concat([earlier, rows]).sort(JOB, maintain_order=True)
+    rows.write_csv(output)
+
+
+def read_results(file: Path) -> pl.DataFrame:
+    """A table of results, what says where its rows are from as text."""
+    return pl.read_csv(file, schema_overrides=dict.fromkeys(ORIGIN, pl.String))
 
 
 def constant(run: Path, artifacts: Path, like_at: float) -> pl.DataFrame:
