@@ -2,8 +2,9 @@
 
     python experiments/abxi/collect.py RUNS RESULTS_CSV
 
-RESULTS_CSV: a row for each target, protocol, seed, model and metric, for all users. What it has of
-seeds that are not among RUNS stays, so seeds can be run one after another. Beside it, seeds.csv:
+RESULTS_CSV: a row for each target, protocol, encoder of item texts, seed, model and metric, for all
+users. What it has of seeds that are not among RUNS stays, so seeds can be run one after another.
+Beside it, seeds.csv:
 mean and deviation over the seeds; theirs and theirs_std are those of five seeds of the authors'
 current code, where the protocol is theirs, and lead is (mean - theirs) / theirs_std.
 """
@@ -17,8 +18,8 @@ import yaml
 from crossrec.evaluation.origin import ORIGIN
 
 METRICS = ("hit@5", "hit@10", "ndcg@10")
-CELL = ("target", "protocol", "model", "metric")
-COLUMN = ("target", "protocol", "seed")
+CELL = ("target", "encoder", "protocol", "model", "metric")
+COLUMN = ("target", "encoder", "protocol", "seed")
 NEGATIVES = 999
 THEIRS = {
     "grocery": ((0.2519, 0.0029), (0.3243, 0.0015), (0.1971, 0.0019)),
@@ -34,12 +35,13 @@ def read_results(file: Path) -> pl.DataFrame:
 
 
 def read_run(file: Path) -> pl.DataFrame:
-    """A run's results for all users, with its target and protocol."""
+    """A run's results for all users, with its target, encoder of item texts and protocol."""
     config = yaml.safe_load((file.parent / "config.yaml").read_text())
     among = config["evaluation"]["negatives"]
     rows = read_results(file).filter(pl.col("users") == "all", pl.col("metric").is_in(METRICS))
     return rows.select(
         pl.lit(Path(config["data"]["target"]).name).alias("target"),
+        pl.lit(config["encoder"]["name"]).alias("encoder"),
         pl.lit("full ranking" if among is None else f"1 among {among}").alias("protocol"),
         pl.exclude("users"),
     )
@@ -80,7 +82,7 @@ def main(runs: Path, output: Path) -> None:
     rows = pl.concat([read_run(file) for file in sorted(runs.glob("*/*/results.csv"))])
     if output.exists():
         earlier = read_results(output).join(rows, on=COLUMN, how="anti", maintain_order="left")
-        rows = pl.concat([earlier, rows]).sort("target", "protocol", "seed", maintain_order=True)
+        rows = pl.concat([earlier, rows]).sort(COLUMN, maintain_order=True)
     rows.write_csv(output)
     over_seeds(rows).write_csv(output.with_name("seeds.csv"), float_precision=5)
 
