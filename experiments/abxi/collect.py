@@ -4,9 +4,9 @@
 
 RESULTS_CSV: a row for each target, protocol, encoder of item texts, seed, model and metric, for all
 users. What it has of seeds that are not among RUNS stays, so seeds can be run one after another.
-Beside it, seeds.csv:
-mean and deviation over the seeds; theirs and theirs_std are those of five seeds of the authors'
-current code, where the protocol is theirs, and lead is (mean - theirs) / theirs_std.
+Beside it, seeds.csv: mean and deviation over the seeds; theirs and theirs_std are those of five
+seeds of the authors' current code, where the protocol is theirs, and lead is (mean - theirs) /
+theirs_std.
 """
 
 import sys

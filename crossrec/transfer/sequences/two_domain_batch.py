@@ -63,7 +63,14 @@ class Events:
         return state.gather(1, known[..., None].expand(-1, -1, state.shape[-1]))
 
     def alone_index(self, side: Side, where: StateIndex) -> StateIndex:
-        """Where the states of `alone(side)` are that know as much as those over both domains."""
+        """The same states among those of one side's own sequence, `alone(side)`.
+
+        Args:
+            where: (M,) rows, and (M,) events of both domains that came before.
+
+        Returns:
+            (M,) rows, and (M,) events of the side among those.
+        """
         rows, events = where
         return rows, self._known(side)[rows, events]
 
