@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from crossrec.data.simulation.kit_files import (
     read_domain_kit,
     read_shared_kit,
 )
-from crossrec.data.simulation.kits import DomainKit
+from crossrec.data.simulation.kits import DomainKit, SharedKit
 from crossrec.data.simulation.media import VERSION as MEDIA_VERSION
 from crossrec.data.simulation.media import write_media
 from crossrec.data.simulation.preferences import Preferences
@@ -78,6 +79,7 @@ class Marketplace:
         self.sizes = sizes
         self.folder = Path(folder) / f"marketplace-{self._hash()}"
         self._sound: set[Path] = set()
+        self._domain_kits: dict[str, DomainKit] = {}
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -133,10 +135,10 @@ class Marketplace:
             UserError: a kit is wrong, or the folder cannot be written.
         """
         self._check(domain)
-        shared, kit = read_shared_kit(self.kits[SHARED]), self._kit(domain)
+        kit = self._kit(domain)
         folder = self._made(
             self.folder / f"{domain}-{medium}-{MEDIA_VERSION}",
-            lambda draft: write_media(draft, shared, kit, medium, self.seed),
+            lambda draft: write_media(draft, self._shared_kit, kit, medium, self.seed),
         )
         return {path.stem: path for path in folder.iterdir() if path.name != RECORD}
 
@@ -151,9 +153,8 @@ class Marketplace:
         return folder
 
     def _write(self, domain: str, folder: Path) -> None:
-        shared = read_shared_kit(self.kits[SHARED])
+        shared, kit = self._shared_kit, self._kit(domain)
         pool = common_pool(shared, [self._kit(known) for known in self.domains], self.seed)
-        kit = self._kit(domain)
         write_domain(folder, shared, kit, pool, self.relatedness, self.strength, self.seed)
 
     def _reader(self, domain: str) -> Amazon | MIND | KuaiRec:
@@ -165,9 +166,16 @@ class Marketplace:
             return KuaiRec(self.folder, watch_ratio_above=0.0, download=False)  # all were chosen
         return Amazon(release="2023", folder=folder, download=False)
 
+    @cached_property
+    def _shared_kit(self) -> SharedKit:
+        return read_shared_kit(self.kits[SHARED])
+
     def _kit(self, domain: str) -> DomainKit:
-        shared = read_shared_kit(self.kits[SHARED])
-        return read_domain_kit(self.kits[domain], shared, self.sizes.get(domain, {}))
+        if domain not in self._domain_kits:
+            self._domain_kits[domain] = read_domain_kit(
+                self.kits[domain], self._shared_kit, self.sizes.get(domain, {})
+            )
+        return self._domain_kits[domain]
 
     def _check(self, domain: str) -> None:
         if domain not in self.domains:
