@@ -67,7 +67,12 @@ def draw_models(axes: Axes, rows: pl.DataFrame, models: Sequence[str], named: bo
     widest = WIDEST * float(np.nanmax(rows["value"].to_numpy(), initial=0))
     axes.set_xlim(0, 1.05 * min(highest, widest) or 1)
     axes.set_ylim(-0.6, len(models) - 0.4)
-    axes.set_yticks(range(len(models)), models[::-1] if named else [""] * len(models))
+    if named:
+        axes.set_yticks(range(len(models)), models[::-1])
+    else:  # a tick costs more than all else that is drawn of a model
+        axes.set_yticks([])
+        across = axes.get_yaxis_transform()
+        axes.hlines(places, 0, 1, color="#b0b0b0", lw=0.8, alpha=0.3, zorder=0, transform=across)
 
 
 def plot_settings(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
