@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,11 @@ def check_content(content: DictConfig) -> None:
             check_keys(f"content.{modality}", content[modality], known[modality])
 
 
-def written_keys(file: Path) -> set[str]:
+@cache  # the jobs of a sweep ask again
+def written_keys(file: Path) -> frozenset[str]:
     """The keys of a group's YAML file and of those that it builds on."""
     node: Any = OmegaConf.to_container(OmegaConf.load(file))
-    keys = set(node) - {"defaults"}
+    keys = frozenset(node) - {"defaults"}
     for base in node.get("defaults", []):
         if base != "_self_":
             keys |= written_keys(file.with_name(f"{base}.yaml"))
