@@ -1,27 +1,42 @@
 """Fixtures that many tests share."""
 
+import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["POLARS_MAX_THREADS"] = "1"  # read as polars is imported
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 
 from crossrec import train
 from crossrec.data.columns import ITEM, ITEM_COLUMNS, POSITION, RATING, TIMESTAMP, USER
 from crossrec.data.pair import DomainPair, align
 from crossrec.data.splits import leave_one_out
+from crossrec.data.statistics.account import DomainAccount, as_json
+from crossrec.data.statistics.plots import plot_domains
+from crossrec.stages import collecting
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-if "PYTEST_XDIST_WORKER" in os.environ:  # commands that tests start share the cores, too
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+gc.disable()  # until all is imported: hundreds of thousands of objects that stay
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands that tests start share the cores, too
+    del os.environ["POLARS_MAX_THREADS"]  # which they have as they find them
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for again, but not among what the imports left."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +108,18 @@ class Ran:
     err: str
 
 
+DRAWN: dict[str, bytes] = {}
+
+
+def plot_domains_once(domains: Sequence[DomainAccount], title: str, path: Path) -> Path:
+    """The picture that `plot_domains` made of the same, if it has: a sixth of a small run."""
+    shown = f"{title}\n{as_json(domains)}"
+    if shown not in DRAWN:
+        DRAWN[shown] = plot_domains(domains, title, path).read_bytes()
+    path.write_bytes(DRAWN[shown])
+    return path
+
+
 @pytest.fixture
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -100,15 +127,15 @@ def command(
     """`python -m crossrec.train`, in this process: the torch that is loaded need not load again."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # the command sets both: put back what was
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Hydra composes all once more to read hydra.mode, which nobody sets.
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
+    monkeypatch.setattr(collecting, "plot_domains", plot_domains_once)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     loggers = [logging.getLogger(), logging.getLogger("crossrec.errors")]
     handlers = [logger.handlers[:] for logger in loggers]
 
     def run(*overrides: object) -> Ran:
-        given = [*map(str, overrides)]
-        if not any(argument.startswith("-") for argument in given):
-            given.insert(0, "--run")  # else Hydra composes all once more, to read hydra.mode
-        monkeypatch.setattr(sys, "argv", ["crossrec.train", *given])
+        monkeypatch.setattr(sys, "argv", ["crossrec.train", *map(str, overrides)])
         GlobalHydra.instance().clear()
         capsys.readouterr()
         code: object = 0
