@@ -69,10 +69,10 @@ def draw_models(axes: Axes, rows: pl.DataFrame, models: Sequence[str], named: bo
     axes.set_ylim(-0.6, len(models) - 0.4)
     if named:
         axes.set_yticks(range(len(models)), models[::-1])
-    else:  # a tick costs more than all else that is drawn of a model
+    else:  # lines as of a grid alone: a tick costs more than all else that is drawn of a model
         axes.set_yticks([])
-        across = axes.get_yaxis_transform()
-        axes.hlines(places, 0, 1, color="#b0b0b0", lw=0.8, alpha=0.3, zorder=0, transform=across)
+        every, width = range(len(models)), axes.get_yaxis_transform()
+        axes.hlines(every, 0, 1, color="#b0b0b0", lw=0.8, alpha=0.3, zorder=0, transform=width)
 
 
 def plot_settings(table: pl.DataFrame, metric: str, title: str, path: Path) -> Path:
