@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 gc.disable()  # until all is imported: hundreds of thousands of objects that stay
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands that tests start share the cores, too
-    del os.environ["POLARS_MAX_THREADS"]  # which they have as they find them
+    del os.environ["POLARS_MAX_THREADS"]  # but have all of polars' threads: results are the same
 
 
 def pytest_collection_finish() -> None:
@@ -112,7 +112,7 @@ DRAWN: dict[str, bytes] = {}
 
 
 def plot_domains_once(domains: Sequence[DomainAccount], title: str, path: Path) -> Path:
-    """The picture that `plot_domains` made of the same, if it has: a sixth of a small run."""
+    """The picture that `plot_domains` made of the same, if it has: a fifth of a small run."""
     shown = f"{title}\n{as_json(domains)}"
     if shown not in DRAWN:
         DRAWN[shown] = plot_domains(domains, title, path).read_bytes()
